@@ -1,0 +1,28 @@
+# make sim [HOLD=1] [ARGS="..."]   the whole stack in simulation; make test; see README.md.
+SHELL := /bin/bash
+activate := . .venv/bin/activate && . ros2_ws/install/setup.bash
+lint := ruff check .
+
+.DEFAULT_GOAL := sim
+.PHONY: setup build sim test lint bench clean
+
+# Both cost a fraction of a second when nothing changed.
+setup build:
+	@setup/bootstrap
+
+sim: setup
+	@$(activate) && exec python -m piper_bringup.run $(if $(HOLD),--hold) $(ARGS)
+
+# Nodes of one test run must not hear those of another on the same machine.
+test: setup
+	@$(activate) && export ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST ROS_DOMAIN_ID=$$(( $$$$ % 101 + 1 )) \
+	&& $(lint) && exec python -m pytest $(ARGS)
+
+lint: setup
+	@$(activate) && $(lint)
+
+bench: setup
+	@$(activate) && exec python -m bench $(ARGS)
+
+clean:
+	rm -rf .venv ros2_ws/build ros2_ws/install ros2_ws/log .pytest_cache .hypothesis .ruff_cache

@@ -1,0 +1,28 @@
+# The robot's PC: apt ROS 2 Jazzy, CUDA libraries, both arms on the host's CAN interfaces.
+#     docker compose -f docker/compose.yaml build robot
+FROM ros:jazzy-ros-base
+SHELL ["/bin/bash", "-o", "pipefail", "-c"]
+
+# CUDA and cuDNN libraries; the driver comes from the host through the NVIDIA container toolkit.
+ARG CUDA=12-9
+ARG CUDNN=cudnn9-cuda-12
+ADD https://developer.download.nvidia.com/compute/cuda/repos/ubuntu2404/x86_64/cuda-keyring_1.1-1_all.deb /tmp/
+# hadolint ignore=DL3008
+RUN dpkg -i /tmp/cuda-keyring_1.1-1_all.deb && rm /tmp/cuda-keyring_1.1-1_all.deb \
+ && apt-get update && apt-get install -y --no-install-recommends "cuda-libraries-${CUDA}" "${CUDNN}" \
+ && rm -rf /var/lib/apt/lists/*
+ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility,graphics
+
+# hadolint ignore=DL3008
+RUN apt-get update && apt-get install -y --no-install-recommends \
+    can-utils cmake g++ iproute2 libegl1 libgl1 libopengl0 make \
+    python3-dev python3-numpy python3-opencv python3-venv \
+    ros-jazzy-cv-bridge ros-jazzy-rosbag2 ros-jazzy-rosbag2-storage-mcap \
+ && rm -rf /var/lib/apt/lists/*
+
+WORKDIR /opt/smp
+COPY . .
+RUN --mount=type=cache,target=/root/.cache/pip . /opt/ros/jazzy/setup.bash && setup/bootstrap
+
+ENTRYPOINT ["docker/entrypoint.sh"]
+CMD ["ros2", "launch", "smp_policy", "piper_real.launch.py"]

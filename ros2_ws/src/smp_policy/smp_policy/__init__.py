@@ -1,0 +1,1 @@
+"""Skill Mixture-of-Experts Policy: the method, its training, its run time and the policy node."""
