@@ -1,0 +1,1 @@
+"""Names, observations and recorded data; no ROS import in this room."""

@@ -1,0 +1,72 @@
+"""Joints, topics, cameras, frames, the chunk grid and the PiPER's published limits: defined here, once.
+
+State and action order everywhere: left_joint1..6, left_gripper, right_joint1..6, right_gripper.
+Radians, metres of gripper opening, integer nanoseconds.
+"""
+
+from __future__ import annotations
+
+ARMS = ("left", "right")
+ARM_JOINTS = ("joint1", "joint2", "joint3", "joint4", "joint5", "joint6")
+ARM_DOF = len(ARM_JOINTS) + 1  # six joints and the gripper
+JOINTS = tuple(f"{arm}_{joint}" for arm in ARMS for joint in (*ARM_JOINTS, "gripper"))  # 14
+GRIPPER_COLUMNS = (6, 13)  # columns of JOINTS in metres; all others are radians
+
+# Chunk grid (house plan, "rows and rates").
+DT_NS = 50_000_000  # one row every 0.05 s
+HORIZON = 16  # rows a chunk
+REPLAN_ROWS = 4  # a new chunk every 4 rows: 5 Hz
+
+# piper_sdk 0.6.2 piper_param_manager, [rad]; the arm's own answer (0x473) narrows it at run time.
+JOINT_LOWER_RAD = (-2.6179, 0.0, -2.967, -1.745, -1.22, -2.09439)
+JOINT_UPPER_RAD = (2.6179, 3.14, 0.0, 1.745, 1.22, 2.09439)
+GRIPPER_MAX_M = 0.07  # V1 stroke; V2 grippers open 0.10 m (driver parameter gripper.max_width)
+
+# Where an arm may be switched off without dropping: folded, as it stands after power-up.
+REST_RAD = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+
+CAMERAS = ("head", "left_wrist", "right_wrist")
+IMAGE_WIDTH, IMAGE_HEIGHT = 320, 240
+WORLD_FRAME = "world"
+
+TOPIC_JOINT_STATES = "/joint_states"
+TOPIC_ACTION_CHUNK = "/smp/action_chunk"
+TOPIC_SKILL_STATE = "/smp/skill_state"
+TOPIC_SAFETY_EVENT = "/smp/safety_event"
+TOPIC_EPISODE_EVENT = "/smp/episode_event"
+TOPIC_ESTOP_STATE = "/smp/estop_state"
+TOPIC_TASK = "/smp/task"
+TOPIC_DIAGNOSTICS = "/diagnostics"
+SERVICE_RESET_EPISODE = "/cell/reset_episode"
+
+DRIVER_NODE = "piper_driver"
+
+
+def joint_command_topic(arm: str) -> str:
+    """Set-points streamed to one arm after every limit, sensor_msgs/JointState."""
+    return f"/{arm}/joint_command"
+
+
+def arm_status_topic(arm: str) -> str:
+    """smp_msgs/ArmStatus of one arm."""
+    return f"/{arm}/arm_status"
+
+
+def image_topic(camera: str) -> str:
+    """sensor_msgs/Image rgb8; append /compressed for JPEG."""
+    return f"/cam_{camera}/image_raw"
+
+
+def camera_info_topic(camera: str) -> str:
+    """sensor_msgs/CameraInfo beside the image."""
+    return f"/cam_{camera}/camera_info"
+
+
+def camera_frame(camera: str) -> str:
+    """Optical frame (REP-103: x right, y down, z forward)."""
+    return f"cam_{camera}_optical_frame"
+
+
+def base_frame(arm: str) -> str:
+    """Base link of one arm."""
+    return f"{arm}_base_link"
