@@ -1,0 +1,1 @@
+"""From an action chunk to limited set-points on two arms."""

@@ -1,0 +1,202 @@
+"""Both arms on ROS 2: lifecycle node `piper_driver`. It only wires; the driver itself is `core.py`."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import deque
+
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from sensor_msgs.msg import JointState
+from std_msgs.msg import Bool
+from trajectory_msgs.msg import JointTrajectory
+
+from piper_bringup import parameters
+from piper_bringup.arm import messages
+from piper_bringup.arm.clock import Clock
+from piper_bringup.arm.command_loop import CommandLoop
+from piper_bringup.arm.config import DriverConfig
+from piper_bringup.arm.core import Core, Tick
+from piper_bringup.arm.piper import Arm
+from piper_bringup.arm.safety import Mode, Severity
+from piper_bringup.arm.services_node import Services
+from piper_bringup.arm.table import startup_table
+from piper_bringup.data import names
+from piper_bringup.spin_node import spin
+from smp_msgs.msg import ArmStatus, SafetyEvent
+
+_LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+_EVENTS = QoSProfile(depth=50, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+_FLOOD_PAUSE_S = 0.002  # gives the interpreter to the command thread while a flood is refused
+
+
+class DriverNode(LifecycleNode):
+    """Topics and services of the driver. Configure connects, activate starts the command loop."""
+
+    def __init__(self) -> None:
+        super().__init__(names.DRIVER_NODE)
+        self.config = DriverConfig.from_parameters(parameters.load(self, DriverConfig.defaults()))
+        self._core: Core | None = None
+        self._loop: CommandLoop | None = None
+        self._ticks: deque[Tick] = deque(maxlen=100)
+        self._newest: Tick | None = None
+        self._service_node: Services | None = None
+        self._said: tuple[Mode, bool] | None = None
+        self._finished = False
+
+    # --- lifecycle ------------------------------------------------------------------------------------------
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Make topics and services, and begin to open both buses."""
+        config, clock = self.config, Clock()
+        channels = {"left": config.arms__left__can_channel, "right": config.arms__right__can_channel}
+        if len(set(channels.values())) < len(channels):
+            self.get_logger().error(f"both arms are on CAN channel {channels['left']!r}: name two different ones")
+            return TransitionCallbackReturn.FAILURE
+        times = (config.timeouts__reconnect_s, config.timeouts__reconnect_max_s)
+        arms = {name: Arm(name, channel, config.can_backend, clock, *times) for name, channel in channels.items()}
+        self._core = Core(config, arms, clock)
+        self._loop = CommandLoop(self._core, self._ticks.append, self._tick_failed)
+        self._make_topics()
+        self._service_node = Services(self._core, self._is_ticking)
+        for arm in arms.values():
+            arm.start()
+        self.get_logger().info("\n" + startup_table(config))
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Start the command loop. Nothing moves and nothing is enabled unless auto_enable says so (S16, S17)."""
+        self._loop.start()
+        return super().on_activate(state)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """A command loop that was stopped is not started again: refuse, and say what to do instead."""
+        self.get_logger().error("the driver cannot pause; use ~/hold, or shut it down (on_shutdown says how)")
+        return TransitionCallbackReturn.FAILURE
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Leave both arms as on_shutdown says."""
+        self.finish()
+        return TransitionCallbackReturn.SUCCESS
+
+    def finish(self) -> int:
+        """End as `on_shutdown` says (S18): hold where they stand, or park, or park and disable. Idempotent."""
+        core = self._core
+        if core is None or self._finished:
+            return 0
+        self._finished = True
+        if self._newest is not None and core.safety.powered:
+            steps = {"hold": ["hold"], "park": ["park"], "park_and_disable": ["park", "disable"]}
+            try:
+                for step in steps[self.config.on_shutdown]:
+                    self._finish_step(core, step)
+            except KeyboardInterrupt:  # enough of parking: stop here
+                self._finish_step(core, "hold")
+        self._loop.stop()
+        for arm in core.arms.values():
+            arm.stop()
+        self._service_node.close()
+        self._service_node.destroy_node()
+        held = ", ".join(f"{n}: {'under power' if f.enabled.any() else 'no power'}" for n, f in core.feedback.items())
+        self.get_logger().info(f"driver ended; arms keep their last target ({held or 'never connected'})")
+        return 0
+
+    def _is_ticking(self) -> bool:
+        return self._loop is not None and self._loop.is_running
+
+    def _finish_step(self, core: Core, step: str) -> None:
+        request = core.ask(step)
+        give_up_ns = time.monotonic_ns() + int((self.config.timeouts__park_s + 2.0) * 1e9)
+        while request.result is None and time.monotonic_ns() < give_up_ns:
+            time.sleep(0.01)
+            self._publish_fast()
+        self.get_logger().info(f"shutdown, {step}: {request.result[1] if request.result else 'no answer'}")
+
+    # --- wiring ---------------------------------------------------------------------------------------------
+
+    def _make_topics(self) -> None:
+        self._joint_states = self.create_publisher(JointState, names.TOPIC_JOINT_STATES, 10)
+        self._commands = {a: self.create_publisher(JointState, names.joint_command_topic(a), 10) for a in names.ARMS}
+        self._status = {a: self.create_publisher(ArmStatus, names.arm_status_topic(a), _LATCHED) for a in names.ARMS}
+        self._events = self.create_publisher(SafetyEvent, names.TOPIC_SAFETY_EVENT, _EVENTS)
+        self._estop_state = self.create_publisher(Bool, names.TOPIC_ESTOP_STATE, _LATCHED)
+        self._diagnostics = self.create_publisher(DiagnosticArray, names.TOPIC_DIAGNOSTICS, 10)
+        self.create_subscription(JointTrajectory, names.TOPIC_ACTION_CHUNK, self._on_chunk, 1)
+        self.create_timer(0.01, self._publish_fast)
+        self.create_timer(0.1, self._publish_status)
+        self.create_timer(1.0, self._publish_diagnostics)
+
+    def _on_chunk(self, message: JointTrajectory) -> None:
+        if self._finished:
+            return
+        if not self._core.admit():
+            time.sleep(_FLOOD_PAUSE_S)
+            return
+        self._count_commanders()
+        self._core.offer(messages.to_chunk(message))
+
+    def _count_commanders(self) -> None:
+        found = self.get_publishers_info_by_topic(names.TOPIC_ACTION_CHUNK)
+        who = sorted(f"{i.node_namespace.rstrip('/')}/{i.node_name}" for i in found)
+        self._core.commanders(tuple(who))
+
+    # --- publishing, on the executor's thread -----------------------------------------------------------------
+
+    def _publish_fast(self) -> None:
+        while self._ticks:
+            tick = self._newest = self._ticks.popleft()
+            if tick.live:
+                self._joint_states.publish(messages.joint_state(tick))
+            if tick.command is not None:
+                for arm, publisher in self._commands.items():
+                    publisher.publish(messages.joint_command(tick, arm))
+        if self._newest is not None:
+            self._publish_events()
+
+    def _publish_events(self) -> None:
+        offset_ns = self._newest.wall_ns - self._newest.mono_ns
+        for event in self._core.safety.drain():
+            self._events.publish(messages.safety_event(event, offset_ns))
+            where = f" [{event.arm}]" if event.arm else ""
+            self._log(event.severity, f"{event.reason}{where} -> {event.mode.name}: {event.text}")
+        state = (self._core.safety.mode, self._core.safety.mode == Mode.ESTOP)
+        if state != self._said:
+            if self._said is None or state[1] != self._said[1]:
+                self._estop_state.publish(Bool(data=state[1]))
+            self._said = state
+            self._publish_status()
+
+    def _log(self, severity: Severity, text: str) -> None:
+        if severity == Severity.INFO:  # rclpy refuses a line of code that logs at two levels
+            self.get_logger().info(text)
+        elif severity == Severity.WARN:
+            self.get_logger().warning(text)
+        else:
+            self.get_logger().error(text)
+
+    def _publish_status(self) -> None:
+        if self._newest is None:
+            return
+        self._count_commanders()
+        for arm, publisher in self._status.items():
+            publisher.publish(messages.arm_status(self._core, self._newest, arm, self._loop.lateness_ms()))
+
+    def _publish_diagnostics(self) -> None:
+        if self._newest is not None:
+            late_ms = self._loop.lateness_ms()
+            self._diagnostics.publish(messages.diagnostics(self._core, self._newest, late_ms, self._loop.scheduler))
+
+    def _tick_failed(self, error: Exception) -> None:
+        self.get_logger().error(f"tick failed, arms held: {type(error).__name__}: {error}")
+
+
+def main() -> None:
+    """Run until Ctrl-C; the arms are left as on_shutdown says."""
+    sys.setswitchinterval(0.0005)  # the command thread must not wait 5 ms for the interpreter
+    spin(DriverNode)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,102 @@
+"""The plan: where both arms shall be at any time. Immutable; a new chunk makes a new plan.
+
+A chunk's row i belongs to t_obs + (i+1) dt, whenever it arrives (timestamp alignment), and is faded in over the
+running plan behind a short committed prefix (blending). The first removes the position error of late chunks, the
+second the jerk; they are independent and both are needed (RUNTIME A4).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Vector = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Positions over time: a cubic through the rows, continuous in position and speed."""
+
+    t_ns: NDArray[np.int64]  # (N,) strictly increasing, monotonic clock
+    q: NDArray[np.float64]  # (N, n)
+    slope: NDArray[np.float64]  # (N, n) per second
+
+    @staticmethod
+    def through(t_ns: NDArray[np.int64], q: NDArray[np.float64]) -> Plan:
+        """The plan through rows ``q`` (N, n) at ``t_ns`` (N,) that overshoots no row (Fritsch-Carlson slopes)."""
+        if len(t_ns) < 2 or np.any(np.diff(t_ns) <= 0):
+            raise ValueError("a plan needs at least two rows with increasing times")
+        return Plan(t_ns, q, _slopes(t_ns, q))
+
+    @property
+    def end_ns(self) -> int:
+        """Time of the last row; there is no plan after it."""
+        return int(self.t_ns[-1])
+
+    def at(self, t_ns: int) -> Vector:
+        """Position (n,) at ``t_ns``; the first or last row outside the plan's time."""
+        return self._evaluate(t_ns)[0]
+
+    def velocity(self, t_ns: int) -> Vector:
+        """Speed (n,) per second at ``t_ns``; zero outside the plan's time."""
+        return self._evaluate(t_ns)[1]
+
+    def _evaluate(self, t_ns: int) -> tuple[Vector, Vector]:
+        if t_ns < self.t_ns[0]:
+            return self.q[0], np.zeros_like(self.q[0])
+        if t_ns > self.t_ns[-1]:
+            return self.q[-1], np.zeros_like(self.q[-1])
+        i = min(int(np.searchsorted(self.t_ns, t_ns, side="right")) - 1, len(self.t_ns) - 2)
+        h = float(self.t_ns[i + 1] - self.t_ns[i]) * 1e-9
+        x = (t_ns - int(self.t_ns[i])) * 1e-9 / h
+        q0, q1, m0, m1 = self.q[i], self.q[i + 1], h * self.slope[i], h * self.slope[i + 1]
+        # Cubic Hermite basis and its derivative.
+        q = (1 + 2 * x) * (1 - x) ** 2 * q0 + x * (1 - x) ** 2 * m0 + x * x * (3 - 2 * x) * q1 + x * x * (x - 1) * m1
+        dq = 6 * x * (x - 1) * (q0 - q1) + (1 - x) * (1 - 3 * x) * m0 + x * (3 * x - 2) * m1
+        return q, dq / h
+
+
+def standing(q: Vector, t_ns: int) -> Plan:
+    """A plan that stays at ``q`` (n,) from ``t_ns`` on, for one nanosecond: what a chunk is blended onto."""
+    return Plan(np.array([t_ns, t_ns + 1]), np.stack([q, q]), np.zeros((2, len(q))))
+
+
+def splice(running: Plan, chunk: Plan, now_ns: int, commit_ns: int, blend_ns: int) -> Plan:
+    """``running`` until ``now_ns + commit_ns``, then faded into ``chunk`` over ``blend_ns``, then ``chunk``.
+
+    Raises ValueError when the chunk has no row after the committed prefix.
+    """
+    start_ns = now_ns + commit_ns
+    fresh = chunk.t_ns > start_ns
+    if not np.any(fresh):
+        raise ValueError("the chunk ends before the committed prefix does")
+    t_new = chunk.t_ns[fresh]
+    weight = np.clip((t_new - start_ns) / max(blend_ns, 1), 0.0, 1.0)[:, None]
+    old = np.stack([running.at(int(t)) for t in t_new])
+    q_new = (1.0 - weight) * old + weight * chunk.q[fresh]
+
+    kept = running.t_ns[(running.t_ns > now_ns) & (running.t_ns < start_ns)]
+    t_old = np.concatenate([[now_ns], kept, [start_ns]]) if commit_ns > 0 else np.array([now_ns])
+    t_ns = np.concatenate([t_old, t_new])
+    q = np.concatenate([np.stack([running.at(int(t)) for t in t_old]), q_new])
+    slope = _slopes(t_ns, q)
+    # With its own slopes at every cut the committed prefix is the running plan exactly, not a redrawing of it.
+    slope[: len(t_old)] = [running.velocity(int(t)) for t in t_old]
+    return Plan(t_ns, q, slope)
+
+
+def _slopes(t_ns: NDArray[np.int64], q: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Fritsch-Carlson slopes (N, n): the weighted harmonic mean of both secants, zero at a turning point."""
+    h = np.diff(t_ns).astype(np.float64)[:, None] * 1e-9
+    secant = np.diff(q, axis=0) / h
+    slope = np.empty_like(q)
+    slope[0], slope[-1] = secant[0], secant[-1]
+    before, after = secant[:-1], secant[1:]
+    w_before, w_after = 2 * h[1:] + h[:-1], h[1:] + 2 * h[:-1]
+    same_way = before * after > 0
+    safe_before, safe_after = np.where(same_way, before, 1.0), np.where(same_way, after, 1.0)
+    harmonic = (w_before + w_after) / (w_before / safe_before + w_after / safe_after)
+    slope[1:-1] = np.where(same_way, harmonic, 0.0)
+    return slope
