@@ -62,9 +62,7 @@ class EmulatedSide:
 class Rig:
     """Runs arms and core in lockstep: 5 ms of arm, every second step a tick of the core."""
 
-    def __init__(
-        self, q_rad=READY_RAD, *, powered: bool = True, firmware: dict | None = None, **config
-    ) -> None:
+    def __init__(self, q_rad=READY_RAD, *, powered: bool = True, firmware: dict | None = None, **config) -> None:
         self.ns = 1_000_000_000_000
         self.wall_offset_ns = time.time_ns() - self.ns
         clock = Clock(lambda: self.ns, lambda: self.ns + self.wall_offset_ns)
@@ -76,6 +74,7 @@ class Rig:
             for arm, side in self.sides.items()
         }
         self.core = Core(self.config, self.arms, clock)
+        self.patience_s = 1.0  # real time given to the senders each tick
         self.events = []
         self.ticks: list[Tick] = []
         self.sent: list[np.ndarray | None] = []
@@ -117,7 +116,7 @@ class Rig:
         self.ticks.append(tick)
         self.sent.append(None if tick.command is None else tick.command.copy())
         self.measured.append(self.q())
-        self.wait(lambda: all(arm.idle() for arm in self.arms.values()), 1.0)
+        self.wait(lambda: all(arm.idle() for arm in self.arms.values()), self.patience_s)
         time.sleep(0.0003)  # for the segment's thread to hand the frames on
         return tick
 
@@ -131,9 +130,7 @@ class Rig:
 
     def q(self) -> np.ndarray:
         """(14,) where both arms really are."""
-        rows = [
-            np.append(s.state.q_rad, s.state.gripper_m) for s in self.sides.values() if s.state is not None
-        ]
+        rows = [np.append(s.state.q_rad, s.state.gripper_m) for s in self.sides.values() if s.state is not None]
         return np.concatenate(rows) if rows else np.zeros(14)
 
     def enabled(self) -> Rig:

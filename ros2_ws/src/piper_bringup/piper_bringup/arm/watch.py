@@ -21,7 +21,7 @@ ARM_STATUS_FAULTS = {
     0xE: "over-temperature",
     0xF: "over-temperature",
 }
-ARM_STATUS_WARNINGS = {2: "no solution", 3: "singularity", 8: "teaching overspeed", 0xA: "other error"}
+ARM_STATUS_WARNINGS = {2: "no solution", 3: "singularity", 8: "teaching overspeed", 0xA: "other error", 0xFF: "status unknown to piper_sdk"}
 # Values of ctrl_mode in which somebody else commands the arm; 0 standby and 1 CAN are ours.
 FOREIGN_MODES = {
     2: (Reason.TEACH_MODE, "teach mode: its button was pressed, it follows a hand"),
