@@ -78,6 +78,20 @@ def test_s03_absurd_limits_refuse_enabling(rig):
     assert Reason.ENABLE_REFUSED in rig.reasons()
 
 
+def test_s17_an_arm_a_hair_outside_its_limits_is_held_and_one_far_outside_refused():
+    folded = np.array([0.0, -0.004, 0.004, 0.0, 0.0, 0.0])
+    with Rig(q_rad=folded, powered=False) as rig:
+        rig.enabled()
+        rig.run(0.3)
+        assert rig.mode() == Mode.HOLD  # the firmware refuses targets outside with arm_status 4
+        assert np.abs(rig.q()[:6] - folded).max() < 0.01
+    with Rig(q_rad=[0.0, -0.05, 0.0, 0.0, 0.0, 0.0]) as rig:
+        rig.run(1.3)
+        success, message = rig.ask("enable")
+        assert not success and "left joint 2" in message and "by hand" in message
+        assert not heard(rig, JOINTS[0])
+
+
 def test_firmware_that_is_unknown_or_too_old_refuses_enabling():
     with Rig(required_firmware_min="S-V1.8-9", firmware={"firmware": "S-V1.7-3"}) as rig:
         rig.run(1.3)

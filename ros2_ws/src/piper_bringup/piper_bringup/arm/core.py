@@ -151,7 +151,9 @@ class Core:
         q = self.at.q.copy()
         for i, name in enumerate(self.arms):
             feedback, first = self.feedback[name], i * names.ARM_DOF
-            q[first : first + 6] = feedback.q_rad
+            joints = slice(first, first + 6)
+            # A folded arm reads a hair outside its limits, and the firmware refuses targets that are outside.
+            q[joints] = np.clip(feedback.q_rad, self.lower[joints], self.upper[joints])
             if grippers_too:
                 q[first + 6] = np.clip(feedback.gripper_m, 0.0, self.config.gripper__max_width)
         self.at = limits.SetPoint.at_rest(q)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from piper_bringup.arm import watch
+from piper_bringup.arm.limits import Vector
 from piper_bringup.arm.plan import Plan
-from piper_bringup.arm.safety import Mode, Reason, Severity
+from piper_bringup.arm.safety import Finding, Mode, Reason, Severity
 from piper_bringup.data import names
 
 if TYPE_CHECKING:
@@ -73,22 +74,38 @@ def enable(core: Core, request: Request) -> Result:
 
 def _begin_enable(core: Core) -> Result:
     against = [finding.text for finding in _against_enabling(core)]
+    if not against:
+        core.lower, core.upper = _narrower_limits(core)
+        against = [finding.text for finding in _outside(core)]
     if against:
         text = "; ".join(against)
         core.say(core.find(Severity.WARN, Reason.ENABLE_REFUSED, text))
         return False, text
-    own = np.stack([core.feedback[name].limits for name in core.arms])  # (2, 6, 3)
-    for i in range(len(core.arms)):
-        joints = slice(i * names.ARM_DOF, i * names.ARM_DOF + 6)
-        core.lower[joints] = np.maximum(names.JOINT_LOWER_RAD, own[i, :, 0])
-        core.upper[joints] = np.minimum(names.JOINT_UPPER_RAD, own[i, :, 1])
     core.to(Mode.ENABLING, core.find(Severity.INFO, Reason.ENABLING, "enabling, joint by joint"))
     core.latch(grippers_too=True)
     core.streaming = set(core.arms)  # the measured position is the target before the first joint has power
     return None
 
 
-def _against_enabling(core: Core):
+def _narrower_limits(core: Core) -> tuple[Vector, Vector]:
+    """(14,) lower and upper: the published limits, narrowed by what each arm answered (S2)."""
+    lower, upper = core.lower.copy(), core.upper.copy()
+    for i, name in enumerate(core.arms):
+        joints, own = slice(i * names.ARM_DOF, i * names.ARM_DOF + 6), core.feedback[name].limits
+        lower[joints] = np.maximum(names.JOINT_LOWER_RAD, own[:, 0])
+        upper[joints] = np.minimum(names.JOINT_UPPER_RAD, own[:, 1])
+    return lower, upper
+
+
+def _outside(core: Core) -> Iterator[Finding]:
+    for i, name in enumerate(core.arms):
+        joints = slice(i * names.ARM_DOF, i * names.ARM_DOF + 6)
+        finding = watch.outside(name, core.feedback[name].q_rad, core.lower[joints], core.upper[joints])
+        if finding is not None:
+            yield finding
+
+
+def _against_enabling(core: Core) -> Iterator[Finding]:
     for name, feedback in core.feedback.items():
         yield from filter(
             None,

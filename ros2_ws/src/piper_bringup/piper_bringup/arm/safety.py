@@ -59,6 +59,7 @@ class Reason(StrEnum):
     ENABLED = auto()
     DISABLED = auto()
     LIMITS_ABSURD = auto()
+    OUTSIDE_LIMITS = auto()
     FIRMWARE_REFUSED = auto()
     OPERATOR_HOLD = auto()
     PARKING = auto()

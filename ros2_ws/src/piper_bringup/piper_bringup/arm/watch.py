@@ -21,7 +21,13 @@ ARM_STATUS_FAULTS = {
     0xE: "over-temperature",
     0xF: "over-temperature",
 }
-ARM_STATUS_WARNINGS = {2: "no solution", 3: "singularity", 8: "teaching overspeed", 0xA: "other error", 0xFF: "status unknown to piper_sdk"}
+ARM_STATUS_WARNINGS = {
+    2: "no solution",
+    3: "singularity",
+    8: "teaching overspeed",
+    0xA: "other error",
+    0xFF: "a status unknown to piper_sdk",
+}
 # Values of ctrl_mode in which somebody else commands the arm; 0 standby and 1 CAN are ours.
 FOREIGN_MODES = {
     2: (Reason.TEACH_MODE, "teach mode: its button was pressed, it follows a hand"),
@@ -41,6 +47,7 @@ MOTOR_BITS = {
 GRIPPER_FAULT_BITS = {1: "motor over-temperature", 3: "driver over-temperature", 5: "driver error"}
 GRIPPER_WARNING_BITS = {0: "low voltage", 2: "over-current", 4: "sensor error"}
 _ABSURD_RAD = 2 * np.pi  # S3
+OUTSIDE_RAD = 0.01  # S17: no more than this may enabling move an arm
 
 
 def age_ns(feedback: Feedback, now_ns: int) -> int:
@@ -147,6 +154,16 @@ def absurd_limits(arm: str, feedback: Feedback) -> Finding | None:
             text = f"{arm} joint {joint} answers limits {low:.2f}..{high:.2f} rad, speed {speed:.0f}"
             return _fault(Reason.LIMITS_ABSURD, arm, f"{text}: not those of a PiPER; check its firmware")
     return None
+
+
+def outside(arm: str, q_rad, lower, upper) -> Finding | None:
+    """An arm so far outside its limits that holding it there is refused by the firmware, and pushing it by us."""
+    away = np.maximum(lower - q_rad, q_rad - upper)
+    worst = int(np.argmax(away))
+    if away[worst] <= OUTSIDE_RAD:
+        return None
+    text = f"{arm} joint {worst + 1} stands at {q_rad[worst]:.3f} rad, limits {lower[worst]:.3f} to {upper[worst]:.3f}"
+    return _fault(Reason.OUTSIDE_LIMITS, arm, f"{text}: move it inside by hand")
 
 
 def old_firmware(arm: str, feedback: Feedback, config: DriverConfig) -> Finding | None:
