@@ -9,7 +9,9 @@ from collections.abc import Callable
 from typing import NoReturn, Protocol
 
 import rclpy
+from rclpy.clock import Clock, ClockType
 from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
 WAKE_S = 0.1  # for a signal to be seen by a node that nothing else wakes
@@ -58,12 +60,19 @@ def spin(make: Callable[[], Finishing]) -> NoReturn:
     sys.exit(code)
 
 
+def every(node: Node, period_s: float, callback: Callable[[], None]) -> None:
+    """A timer on the steady clock (S30): rclpy's default one stops while the system clock is set back."""
+    node.create_timer(period_s, callback, clock=Clock(clock_type=ClockType.STEADY_TIME))
+
+
 def leave(node: Finishing) -> None:
     """Destroy the node and leave DDS, or die trying.
 
     Fast DDS 2.14 can spin for ever, holding the interpreter, when two participants leave at once
     (eProsima/Fast-DDS issue 6513), as they do when Ctrl-C ends the whole graph; only the kernel can end that.
     """
+    for number in (signal.SIGINT, signal.SIGTERM):  # Python's own way out restores their deadly defaults
+        signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.alarm(LEAVE_S)
     node.destroy_node()

@@ -92,11 +92,15 @@ def test_s17_an_arm_a_hair_outside_its_limits_is_held_and_one_far_outside_refuse
         assert not heard(rig, JOINTS[0])
 
 
-def test_firmware_that_is_unknown_or_too_old_refuses_enabling():
-    with Rig(required_firmware_min="S-V1.8-9", firmware={"firmware": "S-V1.7-3"}) as rig:
+@pytest.mark.parametrize("firmware", ["S-V1.7-3", ""])
+def test_firmware_that_is_unknown_or_too_old_is_refused_where_a_version_is_required(firmware):
+    with Rig(required_firmware_min="S-V1.8-9", firmware={"firmware": firmware or "S-V1.8-9"}) as rig:
+        for side in rig.sides.values():
+            side.fault(no_firmware=not firmware)
         rig.run(1.3)
         success, message = rig.ask("enable")
-        assert not success and "S-V1.7-3" in message and "S-V1.8-9" in message
+        assert not success and "S-V1.8-9 is required" in message and firmware in message
+        assert not heard(rig, ENABLE)
 
 
 def test_s13_an_emergency_stop_is_on_both_buses_before_the_next_tick(rig):

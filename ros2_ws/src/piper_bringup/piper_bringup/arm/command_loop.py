@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 
 import numpy as np
@@ -22,7 +21,8 @@ class CommandLoop:
     def __init__(self, core: Core, on_tick: Callable[[Tick], None], on_error: Callable[[Exception], None]) -> None:
         self._core, self._on_tick, self._on_error = core, on_tick, on_error
         self._stop = threading.Event()
-        self._lateness_ns: deque[int] = deque(maxlen=_LATENESS_TICKS)
+        self._lateness_ns = np.zeros(_LATENESS_TICKS, dtype=np.int64)  # ring
+        self._ticks = 0
         self._thread = threading.Thread(target=self._run, name="command-loop", daemon=True)
         self.scheduler = "not started"
 
@@ -43,9 +43,9 @@ class CommandLoop:
 
     def lateness_ms(self) -> tuple[float, float, float]:
         """Median, 99th percentile and maximum of how late the last minute's ticks began [ms]."""
-        if not self._lateness_ns:
+        late = self._lateness_ns[: min(self._ticks, _LATENESS_TICKS)] * 1e-6
+        if not len(late):
             return 0.0, 0.0, 0.0
-        late = np.array(self._lateness_ns.copy()) * 1e-6
         return float(np.median(late)), float(np.percentile(late, 99)), float(late.max())
 
     def _run(self) -> None:
@@ -58,7 +58,8 @@ class CommandLoop:
             if wait_ns > 0:
                 time.sleep(wait_ns * 1e-9)
             now_ns = time.monotonic_ns()
-            self._lateness_ns.append(max(0, now_ns - deadline_ns))
+            self._lateness_ns[self._ticks % _LATENESS_TICKS] = max(0, now_ns - deadline_ns)
+            self._ticks += 1
             if now_ns - deadline_ns > period_ns:
                 # Missed ticks are not made up in a burst: the plan is a function of time.
                 deadline_ns = now_ns

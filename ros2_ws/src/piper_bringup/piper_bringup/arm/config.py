@@ -28,7 +28,7 @@ class DriverConfig:
 
     limits__velocity_rad_s: float = 1.5  # S4
     limits__acceleration_rad_s2: float = 5.0  # S5
-    limits__position_margin_rad: float = 0.02  # S2, inside the narrower of published and firmware limits
+    limits__position_margin_rad: float = names.POSITION_MARGIN_RAD  # S2, inside published and firmware limits
     limits__reject_beyond_rad: float = 0.1  # a target further outside is a wrong command, not a rounding
     limits__first_point_rad: float = 0.35  # S6
     limits__tracking_error_rad: float = 0.35  # S7

@@ -24,7 +24,7 @@ from piper_bringup.arm.safety import Mode, Severity
 from piper_bringup.arm.services_node import Services
 from piper_bringup.arm.table import startup_table
 from piper_bringup.data import names
-from piper_bringup.spin_node import spin
+from piper_bringup.spin_node import every, spin
 from smp_msgs.msg import ArmStatus, SafetyEvent
 
 _LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
@@ -124,9 +124,9 @@ class DriverNode(LifecycleNode):
         self._estop_state = self.create_publisher(Bool, names.TOPIC_ESTOP_STATE, _LATCHED)
         self._diagnostics = self.create_publisher(DiagnosticArray, names.TOPIC_DIAGNOSTICS, 10)
         self.create_subscription(JointTrajectory, names.TOPIC_ACTION_CHUNK, self._on_chunk, 1)
-        self.create_timer(0.01, self._publish_fast)
-        self.create_timer(0.1, self._publish_status)
-        self.create_timer(1.0, self._publish_diagnostics)
+        every(self, 0.01, self._publish_fast)
+        every(self, 0.1, self._publish_status)
+        every(self, 1.0, self._publish_diagnostics)
 
     def _on_chunk(self, message: JointTrajectory) -> None:
         if self._finished:

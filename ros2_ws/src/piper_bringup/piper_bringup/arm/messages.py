@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from array import array
+from collections.abc import Iterable
+
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from sensor_msgs.msg import JointState
@@ -15,6 +18,7 @@ from piper_bringup.arm.safety import Event, Mode
 from piper_bringup.data import names
 from smp_msgs.msg import ArmStatus, SafetyEvent
 
+_JOINTS = list(names.JOINTS)
 _STAMP_TRUST_NS = 1_000_000_000  # some adapters stamp frames with a clock of their own
 
 
@@ -43,12 +47,12 @@ def to_chunk(message: JointTrajectory) -> Chunk:
 
 def joint_state(tick: Tick) -> JointState:
     """Both arms as measured, stamped with the older of their CAN times."""
-    out = JointState(name=list(names.JOINTS))
-    out.header = header(min(_stamp_ns(f, tick) for f in tick.feedback.values()))
-    for feedback in tick.feedback.values():
-        out.position.extend([*feedback.q_rad.tolist(), feedback.gripper_m])
-        out.velocity.extend([*feedback.qd_rad_s.tolist(), 0.0])
-        out.effort.extend([*feedback.tau_nm.tolist(), feedback.gripper_effort_nm])
+    rows = tick.feedback.values()
+    out = JointState(name=_JOINTS)
+    out.header = header(min(_stamp_ns(f, tick) for f in rows))
+    out.position = _doubles([x for f in rows for x in (*f.q_rad, f.gripper_m)])
+    out.velocity = _doubles([x for f in rows for x in (*f.qd_rad_s, 0.0)])
+    out.effort = _doubles([x for f in rows for x in (*f.tau_nm, f.gripper_effort_nm)])
     return out
 
 
@@ -56,9 +60,7 @@ def joint_command(tick: Tick, arm: str) -> JointState:
     """One arm's set-point as it was sent."""
     first = names.ARMS.index(arm) * names.ARM_DOF
     own = slice(first, first + names.ARM_DOF)
-    out = JointState(name=list(names.JOINTS[own]), position=tick.command[own].tolist())
-    out.header = header(tick.wall_ns)
-    return out
+    return JointState(header=header(tick.wall_ns), name=_JOINTS[own], position=_doubles(tick.command[own]))
 
 
 def arm_status(core: Core, tick: Tick, arm: str, lateness_ms: tuple[float, float, float]) -> ArmStatus:
@@ -150,6 +152,11 @@ _LEVELS = {
 
 def _sentence(core: Core) -> str:
     return f"{core.safety.mode.name}: {core.safety.reason}"
+
+
+def _doubles(values: Iterable[float]) -> array:
+    """What rclpy takes without looking at every element; at 300 messages a second that counts."""
+    return array("d", values)
 
 
 def _stamp_ns(feedback: Feedback, tick: Tick) -> int:

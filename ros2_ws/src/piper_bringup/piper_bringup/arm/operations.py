@@ -213,7 +213,7 @@ def _park_path(core: Core) -> Plan:
     """Minimum jerk, both arms together, peak speed limits.park_velocity_rad_s."""
     start, end = core.at.q, core.at.q.copy()
     for i in range(len(core.arms)):
-        end[i * names.ARM_DOF : i * names.ARM_DOF + 6] = names.REST_RAD
+        end[i * names.ARM_DOF : i * names.ARM_DOF + 6] = names.FOLDED_RAD
     peak_over_mean = 1.875
     seconds = peak_over_mean * float(np.abs(end - start).max()) / core.config.limits__park_velocity_rad_s
     x = np.linspace(0.0, 1.0, _PARK_ROWS)

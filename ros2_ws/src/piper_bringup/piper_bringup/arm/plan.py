@@ -25,7 +25,7 @@ class Plan:
 
     @staticmethod
     def through(t_ns: NDArray[np.int64], q: NDArray[np.float64]) -> Plan:
-        """The plan through rows ``q`` (N, n) at ``t_ns`` (N,) that overshoots no row (Fritsch-Carlson slopes)."""
+        """The smooth plan through rows ``q`` (N, n) at ``t_ns`` (N,). Raises ValueError for times that do not grow."""
         if len(t_ns) < 2 or np.any(np.diff(t_ns) <= 0):
             raise ValueError("a plan needs at least two rows with increasing times")
         return Plan(t_ns, q, _slopes(t_ns, q))
@@ -88,15 +88,19 @@ def splice(running: Plan, chunk: Plan, now_ns: int, commit_ns: int, blend_ns: in
 
 
 def _slopes(t_ns: NDArray[np.int64], q: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Fritsch-Carlson slopes (N, n): the weighted harmonic mean of both secants, zero at a turning point."""
+    """Slopes (N, n) of the parabola through each row and its neighbours (Bessel).
+
+    Exact for constant acceleration: rows that keep the acceleration limit are not turned into jerks that break it,
+    as monotone slopes would. At a sharp corner the curve swings past a row by a fraction of the step; the position
+    limit acts on what is sent, not on rows.
+    """
     h = np.diff(t_ns).astype(np.float64)[:, None] * 1e-9
     secant = np.diff(q, axis=0) / h
+    if len(q) == 2:
+        return np.concatenate([secant, secant])
     slope = np.empty_like(q)
-    slope[0], slope[-1] = secant[0], secant[-1]
-    before, after = secant[:-1], secant[1:]
-    w_before, w_after = 2 * h[1:] + h[:-1], h[1:] + 2 * h[:-1]
-    same_way = before * after > 0
-    safe_before, safe_after = np.where(same_way, before, 1.0), np.where(same_way, after, 1.0)
-    harmonic = (w_before + w_after) / (w_before / safe_before + w_after / safe_after)
-    slope[1:-1] = np.where(same_way, harmonic, 0.0)
+    curve = np.diff(secant, axis=0) / (h[:-1] + h[1:])  # half the acceleration around each inner row
+    slope[1:-1] = secant[:-1] + h[:-1] * curve
+    slope[0] = secant[0] - h[0] * curve[0]
+    slope[-1] = secant[-1] + h[-1] * curve[-1]
     return slope

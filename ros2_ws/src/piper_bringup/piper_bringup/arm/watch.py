@@ -167,14 +167,13 @@ def outside(arm: str, q_rad, lower, upper) -> Finding | None:
 
 
 def old_firmware(arm: str, feedback: Feedback, config: DriverConfig) -> Finding | None:
-    """Firmware unknown, or older than required."""
-    if not feedback.firmware:
-        return _fault(Reason.FIRMWARE_REFUSED, arm, f"the {arm} arm has not answered its firmware version yet")
+    """Firmware older than required, or unknown where a version is required."""
     wanted = config.required_firmware_min
-    if wanted and version(feedback.firmware) < version(wanted):
-        text = f"the {arm} arm has firmware {feedback.firmware}, at least {wanted} is required"
-        return _fault(Reason.FIRMWARE_REFUSED, arm, text)
-    return None
+    if not wanted or (feedback.firmware and version(feedback.firmware) >= version(wanted)):
+        return None
+    has = feedback.firmware or "not answered its version yet"
+    text = f"the {arm} arm has {'firmware ' if feedback.firmware else ''}{has}, at least {wanted} is required"
+    return _fault(Reason.FIRMWARE_REFUSED, arm, text)
 
 
 def version(firmware: str) -> tuple[int, ...]:

@@ -20,10 +20,13 @@ REPLAN_ROWS = 4  # a new chunk every 4 rows: 5 Hz
 # piper_sdk 0.6.2 piper_param_manager, [rad]; the arm's own answer (0x473) narrows it at run time.
 JOINT_LOWER_RAD = (-2.6179, 0.0, -2.967, -1.745, -1.22, -2.09439)
 JOINT_UPPER_RAD = (2.6179, 3.14, 0.0, 1.745, 1.22, 2.09439)
+POSITION_MARGIN_RAD = 0.02  # S2: commands stay this far inside the limits
 GRIPPER_MAX_M = 0.07  # V1 stroke; V2 grippers open 0.10 m (driver parameter gripper.max_width)
 
 # Where an arm may be switched off without dropping: folded, as it stands after power-up.
 REST_RAD = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+# What to command for it: joints 2 and 3 rest on their limits, and commands keep the margin to those.
+FOLDED_RAD = (0.0, POSITION_MARGIN_RAD, -POSITION_MARGIN_RAD, 0.0, 0.0, 0.0)
 
 CAMERAS = ("head", "left_wrist", "right_wrist")
 IMAGE_WIDTH, IMAGE_HEIGHT = 320, 240
