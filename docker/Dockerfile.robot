@@ -1,16 +1,14 @@
 # The robot's PC: apt ROS 2 Jazzy, CUDA libraries, both arms on the host's CAN interfaces.
 #     docker compose -f docker/compose.yaml build robot
+FROM nvidia/cuda:12.9.1-cudnn-runtime-ubuntu24.04 AS cuda
+
 FROM ros:jazzy-ros-base
 SHELL ["/bin/bash", "-o", "pipefail", "-c"]
 
 # CUDA and cuDNN libraries; the driver comes from the host through the NVIDIA container toolkit.
-ARG CUDA=12-9
-ARG CUDNN=cudnn9-cuda-12
-ADD https://developer.download.nvidia.com/compute/cuda/repos/ubuntu2404/x86_64/cuda-keyring_1.1-1_all.deb /tmp/
-# hadolint ignore=DL3008
-RUN dpkg -i /tmp/cuda-keyring_1.1-1_all.deb && rm /tmp/cuda-keyring_1.1-1_all.deb \
- && apt-get update && apt-get install -y --no-install-recommends "cuda-libraries-${CUDA}" "${CUDNN}" \
- && rm -rf /var/lib/apt/lists/*
+COPY --from=cuda /usr/local/cuda-12.9 /usr/local/cuda
+COPY --from=cuda /usr/lib/x86_64-linux-gnu/libcudnn*.so.9* /usr/local/cuda/lib64/
+RUN echo /usr/local/cuda/lib64 >/etc/ld.so.conf.d/cuda.conf && ldconfig
 ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility,graphics
 
 # hadolint ignore=DL3008

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from piper_bringup.arm import chunk as chunks
 from piper_bringup.arm import limits, watch
 from piper_bringup.arm.clock import Clock
-from piper_bringup.arm.config import DriverConfig
+from piper_bringup.arm.config import DriverConfig, columns
 from piper_bringup.arm.gauges import Rate, Stretch
 from piper_bringup.arm.operations import INTERRUPTING, OPERATIONS, UNSTOPPABLE, Request
 from piper_bringup.arm.piper import Arm, Feedback
@@ -48,12 +48,15 @@ class Core:
     def __init__(self, config: DriverConfig, arms: dict[str, Arm], clock: Clock) -> None:
         self.config, self.arms, self.clock = config, arms, clock
         self.safety = Safety()
-        self.speed_percent = config.speed_percent
+        self._a_max = config.a_max
         self.clamped = dict.fromkeys(("position", "velocity", "acceleration"), 0)
         self.rejected = 0
         self.tracking_error = np.zeros(len(names.JOINTS))
-        self.lower = np.tile([*names.JOINT_LOWER_RAD, 0.0], 2)
-        self.upper = np.tile([*names.JOINT_UPPER_RAD, config.gripper__max_width], 2)
+        self.bound(
+            np.tile([*names.JOINT_LOWER_RAD, 0.0], 2),
+            np.tile([*names.JOINT_UPPER_RAD, config.gripper__max_width], 2),
+            config.speed_percent,
+        )
         self.feedback: dict[str, Feedback] = {}
         self.at = limits.SetPoint.at_rest(np.zeros(len(names.JOINTS)))  # last set-point, meaningless until latched
         self.streaming: set[str] = set()  # arms that get set-points
@@ -145,6 +148,16 @@ class Core:
     def say(self, finding: Finding) -> None:
         """Say it, change nothing."""
         self.safety.say(finding, self.now_ns)
+
+    def bound(self, lower: Vector, upper: Vector, speed_percent: float) -> None:
+        """Limits from now on: positions (14,) each, and the firmware's speed setting [%]."""
+        self.lower, self.upper, self.speed_percent = lower, upper, speed_percent
+        inner = columns(self.config.limits__position_margin_rad, 0.0)
+        self._limits: tuple[limits.Limit, ...] = (
+            limits.PositionLimit(lower + inner, upper - inner),
+            limits.VelocityLimit(self.config.v_max(speed_percent)),
+            limits.AccelerationLimit(self._a_max),
+        )
 
     def latch(self, *, grippers_too: bool = False) -> None:
         """Hold from here: joints at the position measured now, grippers at their last target (S8, S17)."""
@@ -383,8 +396,8 @@ class Core:
             return None
         target = self._target()
         dt_s = self.config.period_ns * 1e-9
-        wanted = limits.approach(target, self._target_before, self.at, self.config.a_max, dt_s)
-        limited = limits.apply(wanted, self.at, self._limits(), dt_s)
+        wanted = limits.approach(target, self._target_before, self.at, self._a_max, dt_s)
+        limited = limits.apply(wanted, self.at, self._limits, dt_s)
         self._target_before, self.at = target, limited.to
         if self.safety.moving:
             for name, joints in limited.clamped.items():
@@ -402,12 +415,3 @@ class Core:
         if self._plan is not None and self.safety.moving:
             return self._plan.at(self.now_ns)
         return self._target_before
-
-    def _limits(self) -> tuple[limits.Limit, ...]:
-        margin = self.config.limits__position_margin_rad
-        inner = np.where(np.isin(np.arange(len(names.JOINTS)), names.GRIPPER_COLUMNS), 0.0, margin)
-        return (
-            limits.PositionLimit(self.lower + inner, self.upper - inner),
-            limits.VelocityLimit(self.config.v_max(self.speed_percent)),
-            limits.AccelerationLimit(self.config.a_max),
-        )

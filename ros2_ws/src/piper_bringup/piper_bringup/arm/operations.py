@@ -75,7 +75,7 @@ def enable(core: Core, request: Request) -> Result:
 def _begin_enable(core: Core) -> Result:
     against = [finding.text for finding in _against_enabling(core)]
     if not against:
-        core.lower, core.upper = _narrower_limits(core)
+        core.bound(*_narrower_limits(core), core.speed_percent)
         against = [finding.text for finding in _outside(core)]
     if against:
         text = "; ".join(against)
@@ -249,7 +249,7 @@ def set_speed(core: Core, request: Request) -> Result:
     percent = float(request.argument)
     if not 1.0 <= percent <= 100.0:  # also refuses NaN
         return False, f"speed_percent is {percent}, valid: 1 to 100"
-    core.speed_percent = percent
+    core.bound(core.lower, core.upper, percent)
     core.say(core.find(Severity.INFO, Reason.SPEED_CHANGED, f"speed {percent:.0f} %"))
     return True, f"speed {percent:.0f} %"
 
