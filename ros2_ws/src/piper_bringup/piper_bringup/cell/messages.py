@@ -1,0 +1,85 @@
+"""What the cell publishes, as ROS messages. Pure."""
+
+from __future__ import annotations
+
+import array
+import sys
+
+import numpy as np
+from builtin_interfaces.msg import Time
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from numpy.typing import NDArray
+from sensor_msgs.msg import CameraInfo, Image, PointCloud2, PointField
+
+from piper_bringup.cell.host import Episode
+from piper_bringup.cell.pace import Report
+from piper_bringup.cell.world import SLOT_FIELDS
+from piper_bringup.data import names
+from smp_msgs.msg import EpisodeEvent
+
+SLOW = 0.98  # a real-time factor below this is a warning
+
+
+def time_of(stamp_ns: int) -> Time:
+    """builtin_interfaces/Time of integer nanoseconds."""
+    return Time(sec=stamp_ns // 1_000_000_000, nanosec=stamp_ns % 1_000_000_000)
+
+
+def image(camera: str, stamp_ns: int, rgb: NDArray[np.uint8]) -> Image:
+    """rgb8 image of (height, width, 3)."""
+    message = Image(height=rgb.shape[0], width=rgb.shape[1], encoding="rgb8", step=rgb.shape[1] * 3)
+    message.header.stamp, message.header.frame_id = time_of(stamp_ns), names.camera_frame(camera)
+    message.data = array.array("B", rgb.tobytes())  # any other type is checked byte by byte: 30 ms
+    return message
+
+
+def camera_info(camera: str, k: NDArray[np.float64]) -> CameraInfo:
+    """Pinhole without distortion; `k` (3, 3) in pixels. The stamp is set with each image."""
+    message = CameraInfo(height=names.IMAGE_HEIGHT, width=names.IMAGE_WIDTH, distortion_model="plumb_bob")
+    message.header.frame_id = names.camera_frame(camera)
+    message.d = [0.0] * 5
+    message.k = k.ravel().tolist()
+    message.r = np.eye(3).ravel().tolist()
+    message.p = np.hstack([k, np.zeros((3, 1))]).ravel().tolist()
+    return message
+
+
+def objects(stamp_ns: int, slots: NDArray[np.float64]) -> PointCloud2:
+    """Ground truth as a cloud of one point a slot: the fields of World.slots() by name, float32."""
+    message = PointCloud2(height=1, width=len(slots), is_bigendian=sys.byteorder == "big", is_dense=True)
+    message.header.stamp, message.header.frame_id = time_of(stamp_ns), names.WORLD_FRAME
+    message.fields = [
+        PointField(name=name, offset=4 * i, datatype=PointField.FLOAT32, count=1) for i, name in enumerate(SLOT_FIELDS)
+    ]
+    message.point_step = 4 * len(SLOT_FIELDS)
+    message.row_step = message.point_step * len(slots)
+    message.data = array.array("B", slots.astype(np.float32).tobytes())
+    return message
+
+
+def episode_event(kind: int, stamp_ns: int, episode: Episode, duration_s: float, text: str) -> EpisodeEvent:
+    """smp_msgs/EpisodeEvent of the present episode."""
+    message = EpisodeEvent(kind=kind, task=episode.task, instruction=episode.instruction, text=text)
+    message.header.stamp = time_of(stamp_ns)
+    message.seed, message.episode, message.duration_s = episode.seed, episode.number, duration_s
+    return message
+
+
+def diagnostics(stamp_ns: int, report: Report, pictures: int, goals: str) -> DiagnosticArray:
+    """The cell's line in /diagnostics; key `real_time_factor` is what the run's summary reads."""
+    slow = report.real_time_factor < SLOW
+    status = DiagnosticStatus(name="cell: physics", hardware_id="mujoco")
+    status.level = DiagnosticStatus.WARN if slow else DiagnosticStatus.OK
+    status.message = "slower than real time" if slow else "in step with real time"
+    values = {
+        "real_time_factor": f"{report.real_time_factor:.4f}",
+        "ticks": str(report.ticks),
+        "worst_late_ms": f"{report.worst_late_ms:.2f}",
+        "given_up_ms": f"{report.given_up_ms:.2f}",
+        "pictures": str(pictures),
+        "goals_reached": goals,
+    }
+    status.values = [KeyValue(key=key, value=value) for key, value in values.items()]
+    message = DiagnosticArray(status=[status])
+    message.header.stamp = time_of(stamp_ns)
+    return message
