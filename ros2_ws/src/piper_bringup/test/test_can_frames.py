@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from piper_sdk.kinematics.piper_fk import C_PiperForwardKinematics
 
@@ -15,6 +15,7 @@ from piper_bringup.can.kinematics import flange_pose
 from piper_bringup.can.wire import Frame
 
 
+@settings(deadline=None)
 @given(st.sampled_from(sorted(frames.LAYOUTS)), st.binary(min_size=8, max_size=8))
 def test_decoding_then_encoding_gives_the_same_counts(frame_id, data):
     values = frames.decode(frame_id, data)
@@ -59,6 +60,7 @@ _COMMANDS = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(_COMMANDS, st.integers(1, 6), st.booleans())
 def test_mit_round_trip_within_one_count(command, joint, wide):
     frame = mit.encode(joint, command, wide)
@@ -72,6 +74,7 @@ def test_mit_saturates_where_the_sdk_wraps():
     assert mit.decode(mit.encode(1, mit.Mit(0, 0, 600, 10, 10)).data)[2:] == pytest.approx((500, 5, 8))
 
 
+@settings(deadline=None)
 @given(_COMMANDS, st.integers(0, 7), st.integers(0, 3))
 def test_mit_checksum_covers_the_low_half_of_every_byte(command, byte, bit):
     data = bytearray(mit.encode(1, command).data)
@@ -101,6 +104,7 @@ def test_broken_packets_are_refused():
         wire.pack([Frame(1, b"123456789")], 0)
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(-3, 3), min_size=6, max_size=6), st.booleans())
 def test_kinematics_agree_with_the_sdk(q, old_zero):
     theirs = C_PiperForwardKinematics(0 if old_zero else 1).CalFK(list(q))[-1]

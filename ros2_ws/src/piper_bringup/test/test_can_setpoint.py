@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from piper_bringup.can.drive import Drive, Power
@@ -16,6 +16,7 @@ DT_S = 0.005
 _angles = st.floats(-3, 3)
 
 
+@settings(deadline=None)
 @given(_angles, _angles, st.floats(0.05, 3.0), st.floats(0.5, 5.0))
 def test_a_move_from_rest_lands_exactly_and_never_passes_the_target(start, target, speed, acceleration):
     q, v, trace = start, 0.0, [start]
@@ -31,6 +32,7 @@ def test_a_move_from_rest_lands_exactly_and_never_passes_the_target(start, targe
     assert min(start, target) - 1e-12 <= min(trace) and max(trace) <= max(start, target) + 1e-12
 
 
+@settings(deadline=None)
 @given(_angles, st.floats(-3, 3), _angles)
 def test_a_new_target_in_motion_is_reached_within_the_braking_limit(q, v, target):
     acceleration = 5.0
@@ -86,6 +88,7 @@ def test_unpowered_joints_fall_and_damped_ones_sink_to_the_folded_pose(power, sp
     assert np.all(state.tau_nm == 0)
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(-10, 10), min_size=6, max_size=6))
 def test_joints_stay_inside_their_limits(goal):
     plant = FirstOrderPlant([0.0] * 6)

@@ -8,8 +8,8 @@ of the joint's limit with 5 rad/s^2 and brake four times harder; high-follow (0x
 acceleration limit; MIT goes to its position whatever the gains and the torque, because whoever moves the
 joints carries their weight, and sinks when kp is next to nothing; a drive error stops the arm where it is
 until cleared; a target pair with one value over its limit is refused whole; a leader answers nothing and
-sends its five commands at 200 Hz. Not emulated: MOVE P, L and C (0x152-0x154 answer "no solution"), offline
-trajectories, periodic 0x481-0x486, light, load and installation settings.
+sends its five commands at 200 Hz. Not emulated: MOVE C (answers "no solution"), the speeds of MOVE CPV,
+offline trajectories, periodic 0x481-0x486, light, load and installation settings.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from piper_bringup.can import commands, frames, report
 from piper_bringup.can.drive import Drive, PlantState, Power
 from piper_bringup.can.encoders import Encoders
 from piper_bringup.can.faults import Faults
-from piper_bringup.can.frames import Bit, Ctrl, Move, Status
+from piper_bringup.can.frames import Ctrl, Move
 from piper_bringup.can.motion import Motion
 from piper_bringup.can.motors import GRIPPER, Motors
 from piper_bringup.can.settings import FACTORY_LIMITS, MotorLimits, Settings, version_tuple
+from piper_bringup.can.tool import Tool
 from piper_bringup.can.wire import Frame
 from piper_bringup.data.names import GRIPPER_MAX_M, REST_RAD
 
-REACHED_RAD = 0.002  # "target reached" in 0x2A1
 HOMING_SPEED = 0.2  # of the joint's limit, for 0x191
 SOFT_KP = 0.5  # [Nm/rad] with less stiffness than this MIT holds nothing: the joint sinks
 START_SPEED = 0.5  # of the joint's limit, before the first 0x151
@@ -66,6 +66,7 @@ class EmulatedArm:
         self.estop, self.teach, self.no_solution = False, 0, False
         self.over_limit: set[int] = set()  # joints whose last target was refused
         self.command_offset = self.feedback_offset = self.target_offset = 0
+        self.tool = Tool(self.old_zero)
         self.hand: tuple[list[float], float] | None = None
         self.homing = False
         self.outbox: list[Frame] = []  # slow answers, one a tick
@@ -92,11 +93,11 @@ class EmulatedArm:
     def advance(self, dt_s: float) -> None:
         """One tick of the firmware: power, errors, set-points."""
         self.now_s += dt_s
-        stood = self._stopped()
         self.motors.latch(self.faults)
         came_on = self.motors.advance(self.now_s)
-        if self._stopped() and not stood:
-            self.motion.hold(self.encoders.q_rad)
+        if self.stopped:
+            self.motion.stop()
+        self._step_tool(dt_s)
         self.motion.hold(self.encoders.q_rad, [index for index in came_on if index != GRIPPER])
         for index in range(6):
             self._step_joint(index, dt_s)
@@ -143,7 +144,7 @@ class EmulatedArm:
 
     def obeys(self, *moves: Move) -> bool:
         """Whether motion commands of these move modes are followed now."""
-        return self.ctrl == Ctrl.CAN and self.move in moves and not self.estop and not self._stopped()
+        return self.ctrl == Ctrl.CAN and self.move in moves and not self.estop and not self.stopped
 
     def power(self, index: int) -> Power:
         """State of one joint's drive."""
@@ -163,20 +164,14 @@ class EmulatedArm:
         self.motion.hold(self.encoders.q_rad)
 
     @property
-    def status(self) -> Status:
-        """Arm status of 0x2A1; the gravest reason wins."""
-        errors = [self.motors.errors(index) for index in range(6)]
-        reasons = (
-            (self.faults.arm_status, self.faults.arm_status),
-            (self.estop, Status.EMERGENCY_STOP),
-            (self.faults.joint_comm, Status.JOINT_COMMUNICATION),
-            (any(bits >> Bit.COLLISION & 1 for bits in errors), Status.COLLISION),
-            (any(errors), Status.JOINT_ERROR),
-            (self.over_limit, Status.TARGET_OVER_LIMIT),
-            (self.no_solution, Status.NO_SOLUTION),
-            (self.teach == 1, Status.TEACH_RECORD),
-        )
-        return Status(next((status for reason, status in reasons if reason), Status.NORMAL))
+    def status(self) -> int:
+        """Arm status of 0x2A1, a frames.Status unless the faults pretend another."""
+        return report.arm_status(self)
+
+    @property
+    def stopped(self) -> bool:
+        """A drive error or a lost joint: the arm stands, and motion commands are ignored."""
+        return bool(self.faults.joint_comm) or any(self.motors.errors)
 
     def _step_joint(self, index: int, dt_s: float) -> None:
         limits, motion = self.settings.limits[index], self.motion
@@ -191,14 +186,23 @@ class EmulatedArm:
         elif mit is not None:
             goal = mit.p_rad if mit.kp >= SOFT_KP else self.encoders.q_rad[index]
             motion.follow(index, goal, limits.speed_rad_s, dt_s)
+        elif self.tool.on_line:
+            motion.follow(index, motion.target_rad[index], limits.speed_rad_s, dt_s)
         elif self.high_follow:
             motion.follow(index, motion.target_rad[index], limits.speed_rad_s * self.speed, dt_s)
         else:
             motion.plan(index, limits, self.speed, dt_s)
 
-    def _stopped(self) -> bool:
-        """A drive error or a lost joint: the arm stands, and motion commands are ignored."""
-        return bool(self.faults.joint_comm) or any(self.motors.errors(index) for index in range(6))
+    def _step_tool(self, dt_s: float) -> None:
+        if not self.obeys(Move.P, Move.L):
+            self.tool.stop()
+            return
+        speed_m_s, _, acceleration, _ = self.settings.end_limits
+        reached = self.tool.step(self.motion, self.settings.limits, speed_m_s * self.speed, acceleration, dt_s)
+        self.no_solution = self.no_solution or not reached
+
+    def _report(self) -> report.Report:
+        return report.snapshot(self)
 
     def _audible(self, found: list[Frame], t_ns: int) -> list[Frame]:
         if self.faults.mute:
@@ -208,26 +212,3 @@ class EmulatedArm:
             return [Frame(frame.arbitration_id, frame.data, t_ns) for frame in found]
         ids = [f.arbitration_id + (offset if f.arbitration_id in frames.FEEDBACK_BLOCK else 0) for f in found]
         return [Frame(i, f.data, t_ns) for i, f in zip(ids, found, strict=True) if i not in muted]
-
-    def _report(self) -> report.Report:
-        encoders, has_stroke = self.encoders, self.settings.stroke_mm > 0
-        over = sum(1 << (8 + index) for index in self.over_limit)
-        lost = sum(1 << (joint - 1) for joint in self.faults.joint_comm)
-        moving = any(
-            abs(target - q) > REACHED_RAD
-            for target, q in zip(self.motion.target_rad, encoders.q_rad, strict=True)
-        )
-        gripper_on = self.motors.enabled[GRIPPER] << Bit.ENABLED
-        return report.Report(
-            status=(self.ctrl, self.status, self.move, self.teach, moving, 0, over | lost),
-            q_rad=encoders.q_rad,
-            qd_rad_s=encoders.qd_rad_s,
-            tau_nm=encoders.tau_nm,
-            gripper_m=encoders.gripper_m if has_stroke else 0.0,
-            gripper_effort_nm=encoders.gripper_effort_nm,
-            gripper_bits=gripper_on | has_stroke << 7 | self.faults.gripper_bits,
-            motor_bits=[self.motors.bits(index) for index in range(6)],
-            silent_joints=self.faults.joint_comm,
-            torque_factor=self.torque_factor,
-            old_zero=self.old_zero,
-        )

@@ -33,7 +33,7 @@ def on_stop(arm: EmulatedArm, frame_id: int, values: tuple) -> list[Frame]:
         arm.ctrl, arm.teach, arm.hand = Ctrl.TEACH, 1, None
     elif teach == 2 and arm.ctrl == Ctrl.TEACH:
         arm.ctrl, arm.teach = Ctrl.STANDBY, 2
-        arm.motion.hold(arm.encoders.q_rad)
+        arm.motion.stop()
     return [frames.encode(frames.ANSWER, frames.STOP & 0xFF, 0, index)] if track == 7 else []
 
 
@@ -44,10 +44,9 @@ def on_mode(arm: EmulatedArm, frame_id: int, values: tuple) -> list[Frame]:
     if arm.estop or ctrl not in (Ctrl.STANDBY, Ctrl.CAN) or move not in tuple(moves) or speed > 100:
         return []
     if (ctrl, move) != (arm.ctrl, arm.move):
-        if arm.move in MIT_MODES or ctrl == Ctrl.CAN:
-            arm.motion.hold(arm.encoders.q_rad)
-        else:
-            arm.motion.stop()
+        arm.motion.stop()
+        arm.tool.stop()
+        arm.no_solution = False
     arm.ctrl, arm.move, arm.speed = Ctrl(ctrl), Move(move), speed / 100
     if follow != 0xFF:
         arm.high_follow = follow == frames.HIGH_FOLLOW
@@ -67,9 +66,13 @@ def on_joint_target(arm: EmulatedArm, frame_id: int, values: tuple) -> list[Fram
 
 
 def on_pose_target(arm: EmulatedArm, frame_id: int, values: tuple) -> list[Frame]:
-    """0x152-0x154: this arm has no Cartesian planner; it says "no solution" and stays."""
-    if arm.obeys(Move.P, Move.L, Move.C):
+    """0x152-0x154: a pose of the flange; out of reach, or an arc (MOVE C), it says "no solution" and stays."""
+    if arm.obeys(Move.C):
         arm.no_solution = True
+    elif arm.obeys(Move.P, Move.L):
+        part = frames.POSE_TARGET.index(frame_id)
+        solved = arm.tool.target(part, values, arm.move, arm.motion, arm.settings.limits)
+        arm.no_solution = not solved if part == 2 else arm.no_solution
     return []
 
 
@@ -114,7 +117,7 @@ def on_role(arm: EmulatedArm, frame_id: int, values: tuple) -> list[Frame]:
         arm.ctrl = Ctrl.LEADER if role == frames.LEADER_CODE else Ctrl.STANDBY
         arm.feedback_offset, arm.command_offset, arm.target_offset = offsets
         arm.hand, arm.homing = None, False
-        arm.motion.hold(arm.encoders.q_rad)
+        arm.motion.stop()
     return [acknowledge(frame_id)]
 
 
@@ -134,8 +137,8 @@ def on_joint_config(arm: EmulatedArm, frame_id: int, values: tuple) -> list[Fram
     indices = range(6) if number == 7 else (number - 1,)
     if zero == frames.MAGIC_BYTE:
         for index in indices:
+            arm.motion.shift(index, -arm.encoders.q_rad[index])
             arm.encoders.set_zero(index)
-        arm.motion.hold(arm.encoders.q_rad, indices)
     if use_acceleration == frames.MAGIC_BYTE and acceleration != frames.KEEP:
         arm.settings.set_acceleration(number, acceleration)
     if clear == frames.MAGIC_BYTE:

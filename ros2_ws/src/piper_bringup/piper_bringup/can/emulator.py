@@ -13,6 +13,7 @@ the faults in force, nothing for none, or `down` and `up` for the bus:
 
 from __future__ import annotations
 
+import signal
 import sys
 import threading
 import time
@@ -24,12 +25,31 @@ import tyro
 from piper_bringup.can.arm import EmulatedArm
 from piper_bringup.can.faults import parse_faults
 from piper_bringup.can.link import Link
+from piper_bringup.can.places import SegmentError
 from piper_bringup.can.plant import FirstOrderPlant
 from piper_bringup.can.report import TICK_S
 from piper_bringup.can.segment import Segment
 
 TICK_NS = round(TICK_S * 1e9)
 CATCH_UP_TICKS = 10  # ticks made up for after a stall; beyond that the arm stood still for the rest of it
+
+
+@dataclass
+class Pace:
+    """Absolute deadlines, one a tick, that neither drift nor end in a burst after a long stall. Pure."""
+
+    due_ns: int
+    skipped_ticks: int = 0
+
+    def wait_ns(self, now_ns: int) -> int:
+        """How long to wait after a tick; 0 while ticks are being made up for."""
+        self.due_ns += TICK_NS
+        late_ns = now_ns - self.due_ns
+        if late_ns > CATCH_UP_TICKS * TICK_NS:
+            missed = late_ns // TICK_NS
+            self.skipped_ticks += missed
+            self.due_ns += missed * TICK_NS
+        return max(0, -late_ns)
 
 
 class Emulator:
@@ -41,7 +61,6 @@ class Emulator:
 
     def __init__(self, *served: tuple[str, EmulatedArm]) -> None:
         self.segments: dict[str, Segment] = {}
-        self.skipped_ticks = 0
         self._served = served
         self._seats: list[tuple[Link, FirstOrderPlant]] = []
         self._stack = ExitStack()
@@ -86,17 +105,14 @@ class Emulator:
         self._stack.close()
 
     def _run(self) -> None:
-        due_ns = time.monotonic_ns()
-        while not self._stop.is_set():
-            self.tick()
-            due_ns += TICK_NS
-            late_ns = time.monotonic_ns() - due_ns
-            if late_ns < 0:
-                time.sleep(-late_ns / 1e9)
-            elif late_ns > CATCH_UP_TICKS * TICK_NS:
-                missed = late_ns // TICK_NS
-                self.skipped_ticks += missed
-                due_ns += missed * TICK_NS
+        pace = Pace(time.monotonic_ns())
+        try:
+            while not self._stop.is_set():
+                self.tick()
+                time.sleep(pace.wait_ns(time.monotonic_ns()) / 1e9)
+        except Exception:
+            self._stack.close()  # a broken arm must look like a dead bus, not like one that went quiet
+            raise
 
 
 @dataclass(frozen=True)
@@ -135,23 +151,29 @@ def obey(line: str, emulator: Emulator) -> str:
 def main() -> None:
     """Console script piper_emulator."""
     args = tyro.cli(Args, description=__doc__)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        _serve(args)
+    except (SegmentError, ValueError) as error:
+        sys.exit(f"piper_emulator: {error}")
+    except KeyboardInterrupt:
+        print("ended", flush=True)
+
+
+def _serve(args: Args) -> None:
     faults = parse_faults(list(args.faults))
     stroke_m = args.stroke_mm / 1000
     served = [
-        (name, EmulatedArm(args.firmware, gripper_stroke_m=stroke_m, leader=args.leader))
-        for name in args.channel
+        (name, EmulatedArm(args.firmware, gripper_stroke_m=stroke_m, leader=args.leader)) for name in args.channel
     ]
     for _, arm in served:
         arm.faults = faults
     with Emulator(*served) as emulator:
         print(f"emulated arms on {', '.join(args.channel)}, firmware {args.firmware}", flush=True)
-        try:
-            for line in sys.stdin:
-                if line.strip():
-                    print(obey(line, emulator), flush=True)
-            threading.Event().wait()  # standard input closed: serve until a signal
-        except KeyboardInterrupt:
-            print("ended", flush=True)
+        for line in sys.stdin:
+            if line.strip():
+                print(obey(line, emulator), flush=True)
+        threading.Event().wait()  # standard input closed: serve until a signal
 
 
 if __name__ == "__main__":

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-import numpy as np
+from math import isfinite
 
 from piper_bringup.can.drive import PlantState
 from piper_bringup.can.faults import Faults
@@ -29,12 +28,12 @@ class Encoders:
 
         Raises ValueError for a state that is not finite.
         """
-        values = (*state.q_rad, *state.qd_rad_s, *state.tau_nm, state.gripper_m, state.gripper_effort_nm)
-        if not np.all(np.isfinite(values)):
+        q, qd, tau = state.q_rad.tolist(), state.qd_rad_s.tolist(), state.tau_nm.tolist()
+        values = (*q, *qd, *tau, state.gripper_m, state.gripper_effort_nm)
+        if not all(map(isfinite, values)):
             raise ValueError(f"the plant reports a state that is not finite: {state}")
         if faults.frozen_encoders:
             return
-        q, qd, tau = state.q_rad.tolist(), state.qd_rad_s.tolist(), state.tau_nm.tolist()
         for index in range(6):
             if index + 1 not in faults.joint_comm:
                 self.q_rad[index] = q[index] - self.zero_rad[index]

@@ -27,13 +27,14 @@ class Faults:
     stall: frozenset[int] = frozenset()
     over_temperature: frozenset[int] = frozenset()
     low_voltage: bool = False
-    arm_status: int = 0  # reported in 0x2A1 whatever the arm does; 0 leaves it to the arm
+    arm_status: int = 0  # byte 1 of 0x2A1 whatever the arm does; 0 leaves it to the arm
+    ctrl_mode: int = -1  # byte 0 of 0x2A1 whatever the arm does; -1 leaves it to the arm
     driver_bits: int = 0  # added to byte 5 of every 0x261-0x266
     gripper_bits: int = 0  # added to byte 6 of 0x2A8
 
     def __post_init__(self) -> None:
-        if not 0 <= self.arm_status <= 15:
-            raise ValueError(f"arm_status {self.arm_status} does not exist, valid are 0 to 15")
+        if not (0 <= self.arm_status <= 255 and -1 <= self.ctrl_mode <= 255):
+            raise ValueError(f"arm_status {self.arm_status} and ctrl_mode {self.ctrl_mode} must fit in one byte")
         for name in ("enable_refused", "joint_comm", "collision", "stall", "over_temperature"):
             allowed = JOINT_NUMBERS | {7} if name == "enable_refused" else JOINT_NUMBERS
             if wrong := getattr(self, name) - allowed:

@@ -12,6 +12,7 @@ import math
 import struct
 from dataclasses import dataclass
 from enum import IntEnum
+from operator import mul
 
 from piper_bringup.can.wire import Frame
 
@@ -95,16 +96,16 @@ class Layout:
             raise ValueError(f"layout {self.format} has {packer.size} bytes, a PiPER frame has 8")
         object.__setattr__(self, "_packer", packer)
         object.__setattr__(self, "_factors", tuple(1 / scale for scale in self.scales))
-        object.__setattr__(
-            self, "_ranges", tuple(_RANGES[field] for field in self.format if field in _RANGES)
-        )
+        object.__setattr__(self, "_ranges", tuple(_RANGES[field] for field in self.format if field in _RANGES))
 
     def pack(self, values: tuple[float, ...]) -> bytes:
         """SI values to eight bytes. Raises ValueError for NaN or a wrong number of values."""
-        counts = [round(value * factor) for value, factor in zip(values, self._factors, strict=True)]
+        if len(values) != len(self._factors):
+            raise ValueError(f"layout {self.format} has {len(self._factors)} fields, got {len(values)} values")
         try:
-            return self._packer.pack(*counts)
+            return self._packer.pack(*map(round, map(mul, values, self._factors)))
         except struct.error:  # some field cannot hold its value
+            counts = [round(value * factor) for value, factor in zip(values, self._factors, strict=True)]
             bounded = zip(counts, self._ranges, strict=True)
             return self._packer.pack(*(min(max(count, low), high) for count, (low, high) in bounded))
 
@@ -127,9 +128,7 @@ LAYOUTS: dict[int, Layout] = {
     **dict.fromkeys(JOINTS, _JOINT_PAIR),
     GRIPPER: Layout("ihBx", (_UM, _MILLI, 1)),  # opening, effort [Nm], bits
     **dict.fromkeys(MOTOR_FAST, Layout("hhi", (_MILLI, _MILLI, _MILLI))),  # speed, current [A], position
-    **dict.fromkeys(
-        MOTOR_SLOW, Layout("HhbBH", (0.1, 1, 1, 1, _MILLI))
-    ),  # volt, driver C, motor C, bits, bus A
+    **dict.fromkeys(MOTOR_SLOW, Layout("HhbBH", (0.1, 1, 1, 1, _MILLI))),  # volt, driver C, motor C, bits, bus A
     STOP: _integers("BBBBHH"),  # emergency stop, trajectory, teach, index, name, crc
     MODE: _integers("BBBBBBxx"),  # ctrl, move, speed %, high follow, dwell [s], installation
     **dict(zip(POSE_TARGET, _POSE_LAYOUTS, strict=True)),

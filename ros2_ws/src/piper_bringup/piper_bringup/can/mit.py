@@ -26,9 +26,7 @@ _TORQUE_WIDE = (-16.0, 16.0, 12)  # no checksum: S-V1.8-8 and later
 def encode(joint: int, command: Mit, wide: bool = False) -> Frame:
     """MIT frame of joint 1..6; values outside the ranges saturate (the vendor's SDK wraps them)."""
     word = 0
-    for value, (low, high, bits) in zip(
-        command, (*_MIT_RANGES, _TORQUE_WIDE if wide else _TORQUE), strict=True
-    ):
+    for value, (low, high, bits) in zip(command, (*_MIT_RANGES, _TORQUE_WIDE if wide else _TORQUE), strict=True):
         top = (1 << bits) - 1
         word = word << bits | min(max(round((value - low) / (high - low) * top), 0), top)
     data = word.to_bytes(8, "big") if wide else (word << 4).to_bytes(8, "big")
@@ -40,9 +38,7 @@ def decode(data: bytes, wide: bool = False) -> Mit:
     if len(data) != 8:
         raise ValueError(f"an MIT frame has 8 data bytes, got {len(data)}")
     if not wide and data[7] & 0x0F != _checksum(data):
-        raise ValueError(
-            f"checksum of MIT frame {bytes(data).hex()} is {data[7] & 15:X}, expected {_checksum(data):X}"
-        )
+        raise ValueError(f"checksum of MIT frame {bytes(data).hex()} is {data[7] & 15:X}, expected {_checksum(data):X}")
     word = int.from_bytes(data, "big") >> (0 if wide else 4)
     values = []
     for low, high, bits in reversed((*_MIT_RANGES, _TORQUE_WIDE if wide else _TORQUE)):

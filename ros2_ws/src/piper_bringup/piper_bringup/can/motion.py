@@ -26,9 +26,15 @@ class Motion:
             self.mit[index] = None
 
     def stop(self) -> None:
-        """Brake to where the set-points are now."""
+        """Go no further than where the set-points are now."""
         self.target_rad = list(self.set_rad)
         self.mit = [None] * 6
+
+    def shift(self, index: int, by_rad: float) -> None:
+        """The joint's zero moves: the same places have other angles."""
+        self.target_rad[index] += by_rad
+        self.set_rad[index] += by_rad
+        self.mit[index] = None
 
     def plan(self, index: int, limits: MotorLimits, speed: float, dt_s: float) -> None:
         """Position mode: towards the target with limited speed (`speed` of the joint's) and acceleration."""

@@ -20,6 +20,7 @@ class Motors:
         self._due_s: list[float | None] = [None] * 7  # time at which an accepted enable takes effect
         self._needs_second = [False] * 7  # after a reset the first enable only wakes the drive
         self._latched = [0] * 6
+        self._faults = Faults()  # those latched last
 
     def command(self, number: int, on: bool, now_s: float, refused: frozenset[int]) -> None:
         """0x471 for motor `number` 1..6, or 7 and 0xFF for everything."""
@@ -60,6 +61,9 @@ class Motors:
 
     def latch(self, faults: Faults) -> None:
         """Takes note of the errors present now."""
+        if faults is self._faults:
+            return
+        self._faults = faults
         for index in range(6):
             self._latched[index] |= _error_bits(index + 1, faults)
 
@@ -68,9 +72,10 @@ class Motors:
         for index in indices:
             self._latched[index] = _error_bits(index + 1, faults)
 
-    def errors(self, index: int) -> int:
-        """Error bits of one joint's drive."""
-        return self._latched[index]
+    @property
+    def errors(self) -> tuple[int, ...]:
+        """Error bits of the six joints' drives."""
+        return tuple(self._latched)
 
     def bits(self, index: int) -> int:
         """Byte 5 of 0x261-0x266."""

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from piper_bringup.can import frames
+from piper_bringup.can.frames import Bit, Status
 from piper_bringup.can.kinematics import flange_pose
+from piper_bringup.can.motors import GRIPPER
 from piper_bringup.can.wire import Frame
+
+if TYPE_CHECKING:
+    from piper_bringup.can.arm import EmulatedArm
 
 TICK_S = 0.005  # 200 Hz groups every tick
 SLOW_EVERY = 5  # 0x261-0x266 at 40 Hz
 NM_PER_A = (1.18125, 1.18125, 1.18125, 0.95844, 0.95844, 0.95844)  # HARDWARE, 0x251-0x256
 VOLTS, LOW_VOLTS = 24.0, 18.0
 DRIVER_C, MOTOR_C, HOT_C = 35, 30, 95
+REACHED_RAD = 0.002  # "target reached" in 0x2A1
 
 
 @dataclass(frozen=True)
@@ -31,6 +38,46 @@ class Report:
     silent_joints: frozenset[int]  # their drives' frames are missing (communication error)
     torque_factor: float  # of joints 1..3: 4 up to S-V1.8-2
     old_zero: bool
+
+
+def arm_status(arm: EmulatedArm) -> int:
+    """Byte 1 of 0x2A1: what the faults pretend, or the gravest reason's Status."""
+    errors = arm.motors.errors
+    reasons = (
+        (arm.faults.arm_status, arm.faults.arm_status),
+        (arm.estop, Status.EMERGENCY_STOP),
+        (arm.faults.joint_comm, Status.JOINT_COMMUNICATION),
+        (any(bits >> Bit.COLLISION & 1 for bits in errors), Status.COLLISION),
+        (any(errors), Status.JOINT_ERROR),
+        (arm.over_limit, Status.TARGET_OVER_LIMIT),
+        (arm.no_solution, Status.NO_SOLUTION),
+        (arm.teach == 1, Status.TEACH_RECORD),
+    )
+    return next((status for reason, status in reasons if reason), Status.NORMAL)
+
+
+def snapshot(arm: EmulatedArm) -> Report:
+    """What the arm shows now."""
+    encoders, has_stroke = arm.encoders, arm.settings.stroke_mm > 0
+    over = sum(1 << (8 + index) for index in arm.over_limit)
+    lost = sum(1 << (joint - 1) for joint in arm.faults.joint_comm)
+    misses = (abs(target - q) for target, q in zip(arm.motion.target_rad, encoders.q_rad, strict=True))
+    moving = arm.tool.on_line or max(misses) > REACHED_RAD
+    gripper_on = arm.motors.enabled[GRIPPER] << Bit.ENABLED
+    ctrl = arm.ctrl if arm.faults.ctrl_mode < 0 else arm.faults.ctrl_mode
+    return Report(
+        status=(ctrl, arm.status, arm.move, arm.teach, moving, 0, over | lost),
+        q_rad=encoders.q_rad,
+        qd_rad_s=encoders.qd_rad_s,
+        tau_nm=encoders.tau_nm,
+        gripper_m=encoders.gripper_m if has_stroke else 0.0,
+        gripper_effort_nm=encoders.gripper_effort_nm,
+        gripper_bits=gripper_on | has_stroke << 7 | arm.faults.gripper_bits,
+        motor_bits=[arm.motors.bits(index) for index in range(6)],
+        silent_joints=arm.faults.joint_comm,
+        torque_factor=arm.torque_factor,
+        old_zero=arm.old_zero,
+    )
 
 
 def tick_frames(report: Report) -> list[Frame]:
@@ -78,6 +125,4 @@ def leader_frames(q_rad: Sequence[float], gripper_m: float, offset: int) -> list
         frames.encode(frames.JOINT_TARGET[2], q_rad[4], q_rad[5]),
         frames.encode(frames.GRIPPER_TARGET, gripper_m, 1.0, 1, 0),
     ]
-    return (
-        [frame._replace(arbitration_id=frame.arbitration_id + offset) for frame in found] if offset else found
-    )
+    return [frame._replace(arbitration_id=frame.arbitration_id + offset) for frame in found] if offset else found

@@ -24,9 +24,7 @@ from piper_bringup.can.participants import Client, Port
 from piper_bringup.can.places import SegmentError
 from piper_bringup.can.wire import Frame
 
-CLOCK_STEP_NS = (
-    100_000_000  # a system clock set back further than this is followed, as the kernel's stamps would
-)
+CLOCK_STEP_NS = 100_000_000  # a system clock set back further than this is followed, as the kernel's stamps would
 
 
 class Segment:
@@ -40,7 +38,7 @@ class Segment:
         self.channel = channel
         self._clock_ns = clock_ns
         self._path = places.socket_path(channel)
-        places.private_directory()
+        places.make_directory()
         self._lock_file = places.claim(self._path)
         self._lock = threading.Lock()
         self._clients: list[Client] = []
@@ -55,8 +53,9 @@ class Segment:
         try:
             self._listen()
         except OSError as error:
-            for held in (self._lock_file, self._selector, self._wake, self._waker):
+            for held in (self._selector, self._wake, self._waker):
                 held.close()
+            places.release(self._path, self._lock_file)
             raise SegmentError(f"segment {channel} cannot listen on {self._path}: {error}") from error
         self._thread = threading.Thread(target=self._serve, name=f"segment {channel}", daemon=True)
         self._thread.start()
@@ -106,7 +105,7 @@ class Segment:
         self._thread.join()
         self._selector.close()
         self._wake.close()
-        self._lock_file.close()
+        places.release(self._path, self._lock_file)
 
     def _listen(self) -> None:
         self._path.unlink(missing_ok=True)
@@ -186,9 +185,7 @@ class Segment:
                 elif client.hears(source):
                     client.deliver(packet, len(batch))
             others = [port for port in self._ports if port is not source]
-            stamped = [
-                Frame(frame.arbitration_id, frame.data, t_ns, frame.flags) for frame in batch if others
-            ]
+            stamped = [Frame(frame.arbitration_id, frame.data, t_ns, frame.flags) for frame in batch if others]
             for port in others:
                 port.deliver(stamped)
 

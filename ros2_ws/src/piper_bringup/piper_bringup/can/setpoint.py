@@ -16,6 +16,8 @@ def approach(
     from which it still stops at the target. A target moving at v is therefore followed v^2 / (2 x braking)
     behind.
     """
+    if q_rad == target_rad and v_rad_s == 0:
+        return q_rad, 0.0
     distance = target_rad - q_rad
     sign = 1.0 if distance >= 0 else -1.0
     brake_step = BRAKE_FACTOR * acceleration * dt_s

@@ -67,8 +67,7 @@ class Settings:
             self._set_limits(*values)
         elif frame_id == frames.SET_END_LIMITS:
             self.end_limits = tuple(
-                old if new == frames.KEEP else new / 1000
-                for old, new in zip(self.end_limits, values, strict=True)
+                old if new == frames.KEEP else new / 1000 for old, new in zip(self.end_limits, values, strict=True)
             )
         elif frame_id == frames.SET_CRASH_LEVELS:
             if all(level <= 8 for level in values):
@@ -135,9 +134,7 @@ class Settings:
         if enquiry == 2:
             return [frames.encode(frames.CRASH_LEVELS, *self.crash_levels)]
         if enquiry == 4:
-            return [
-                frames.encode(frames.GRIPPER_PARAMETER, self._teach_range, self.stroke_mm, self._friction)
-            ]
+            return [frames.encode(frames.GRIPPER_PARAMETER, self._teach_range, self.stroke_mm, self._friction)]
         return [acknowledge(frames.ASK_PARAMETER)]
 
 

@@ -53,9 +53,7 @@ class VcanBus(can.BusABC):
         self.channel = channel
         self.channel_info = f"smp_vcan segment {channel}"
         self._can_protocol = can.CanProtocol.CAN_20
-        options = (wire.WANTS_OWN if receive_own_messages else 0) | (
-            0 if local_loopback else wire.NO_LOOPBACK
-        )
+        options = (wire.WANTS_OWN if receive_own_messages else 0) | (0 if local_loopback else wire.NO_LOOPBACK)
         self._sock = _join(channel, options)
         self._poll = select.poll()
         self._poll.register(self._sock, _READABLE)
@@ -82,14 +80,16 @@ class VcanBus(can.BusABC):
     def _send_when_free(self, packet: bytes, timeout: float) -> None:
         poll = select.poll()
         poll.register(self._sock, select.POLLOUT)
-        try:
-            if poll.poll(timeout * 1000):
+        deadline = time.monotonic() + timeout
+        while (left := deadline - time.monotonic()) > 0:
+            poll.poll(left * 1000)
+            try:
                 self._sock.send(packet)
                 return
-        except BlockingIOError:
-            pass
-        except OSError as error:
-            raise self._gone(error) from error
+            except BlockingIOError:
+                continue  # another thread was faster
+            except OSError as error:
+                raise self._gone(error) from error
         raise can.CanOperationError(f"{self.channel_info}: transmit queue full, its host does not read")
 
     def _recv_internal(self, timeout: float | None) -> tuple[can.Message | None, bool]:
@@ -137,9 +137,7 @@ class VcanBus(can.BusABC):
         if self._is_shutdown:
             return can.CanOperationError(f"{self.channel_info}: this handle is shut down")
         self._lost = True
-        return can.CanOperationError(
-            f"{self.channel_info} is gone: its host ended or went down ({error or 'closed'})"
-        )
+        return can.CanOperationError(f"{self.channel_info} is gone: its host ended or went down ({error or 'closed'})")
 
     @property
     def state(self) -> can.BusState:
@@ -172,6 +170,8 @@ class VcanBus(can.BusABC):
 def _join(channel: str, options: int) -> socket.socket:
     try:
         path = places.socket_path(channel)
+        if path.parent.exists():
+            places.check_private(path.parent)
     except SegmentError as error:
         raise can.CanInitializationError(str(error)) from error
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)

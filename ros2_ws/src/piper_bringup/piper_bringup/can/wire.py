@@ -42,8 +42,7 @@ def pack(frames: Iterable[Frame], t_ns: int, flags: int = 0) -> bytes:
     Raises ValueError for more than eight data bytes.
     """
     return b"".join(
-        RECORD.pack(t_ns, frame.arbitration_id, frame.flags | flags, _length(frame), frame.data)
-        for frame in frames
+        RECORD.pack(t_ns, frame.arbitration_id, frame.flags | flags, _length(frame), frame.data) for frame in frames
     )
 
 
@@ -61,7 +60,5 @@ def unpack(packet: bytes) -> list[Frame]:
 
 def _length(frame: Frame) -> int:
     if len(frame.data) > 8:
-        raise ValueError(
-            f"frame 0x{frame.arbitration_id:X} has {len(frame.data)} data bytes; CAN 2.0 carries 0 to 8"
-        )
+        raise ValueError(f"frame 0x{frame.arbitration_id:X} has {len(frame.data)} data bytes; CAN 2.0 carries 0 to 8")
     return len(frame.data)
