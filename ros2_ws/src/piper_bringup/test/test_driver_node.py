@@ -36,7 +36,7 @@ def test_states_commands_and_chunks(driver):
     driver.enabled()
     driver.follow(1.0)
     assert {"CONNECTED", "ENABLED", "CHUNK_FOLLOWED"} <= driver.reasons()
-    assert driver.q()[0] > 0.1
+    assert driver.q()[0] > 0.02
     assert driver.commands[-1].name == list(names.JOINTS[:7])
     driver.until(lambda: "NO_ROW" in driver.reasons())
     driver.until(lambda: driver.mode() == "HOLD")

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from launch import LaunchContext, LaunchDescription
 from launch.action import Action
 from launch.actions import (
     DeclareLaunchArgument,
@@ -29,6 +28,7 @@ from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.ros_adapters import get_ros_node
 from lifecycle_msgs.msg import Transition
 
+from launch import LaunchContext, LaunchDescription
 from piper_bringup import arguments
 from piper_bringup.run_node import Obituaries
 from piper_bringup.system import Process, config_dir, death, environment_of, graph
@@ -90,9 +90,7 @@ def _bring_up(node: LifecycleNode, name: str) -> list[Action]:
         return EmitEvent(event=ChangeState(lifecycle_node_matcher=matches_action(node), transition_id=transition))
 
     def when(start: str, goal: str, then: Action) -> RegisterEventHandler:
-        handler = OnStateTransition(
-            target_lifecycle_node=node, start_state=start, goal_state=goal, entities=[then]
-        )
+        handler = OnStateTransition(target_lifecycle_node=node, start_state=start, goal_state=goal, entities=[then])
         return RegisterEventHandler(handler)
 
     return [

@@ -1,0 +1,173 @@
+"""Watches a run: rates, gaps, the driver's counts, the head camera; says at once which topic fell silent."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.subscription import Subscription
+from sensor_msgs.msg import CameraInfo, Image, JointState
+from std_msgs.msg import Bool
+from trajectory_msgs.msg import JointTrajectory
+
+from piper_bringup import parameters, report
+from piper_bringup.data import images, names
+from piper_bringup.monitor import RESET, Record
+from piper_bringup.polled_node import read, subscribe
+from piper_bringup.silence import Expected, Outage, Silence
+from piper_bringup.spin_node import every, spin
+from piper_bringup.video import Video
+from smp_msgs.msg import ArmStatus, EpisodeEvent, SafetyEvent, SkillState
+
+DEFAULTS: dict[str, object] = {
+    "out": "",
+    "camera_node": "cell",
+    "silent_joints_s": 0.5,
+    "silent_status_s": 1.0,
+    "silent_camera_s": 1.0,
+    "live_line_s": 5.0,
+    "video_hz": 20.0,
+    "video_max_s": 300.0,
+}
+POLL_S, CHECK_S = 0.05, 0.1
+QUEUE_QOS = QoSProfile(depth=100)
+IMAGE_QOS = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
+# Every publisher of events keeps them, so that what happened before we were found is told, too.
+EVENT_QOS = QoSProfile(depth=50, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+
+
+class MonitorNode(Node):
+    """Only listens, but for the SafetyEvents about topics that fell silent."""
+
+    def __init__(self) -> None:
+        super().__init__("monitor")
+        self._values = parameters.load(self, DEFAULTS)
+        now_ns = time.monotonic_ns()
+        self._polled_ns = now_ns
+        self._record = Record(now_ns)
+        self._silence = Silence(self._expected(), now_ns)
+        self._said = 0
+        self._out = Path(self._values["out"]) if self._values["out"] else None
+        self._video: Video | None = None
+        if self._out is not None:
+            self._out.mkdir(parents=True, exist_ok=True)
+            self._begin_video()
+        self._events = self.create_publisher(SafetyEvent, names.TOPIC_SAFETY_EVENT, EVENT_QOS)
+        self._readers: list[tuple[str, Subscription, Callable | None]] = []
+        self._listen()
+        every(self, POLL_S, self._poll)
+        every(self, CHECK_S, self._check)
+        every(self, self._values["live_line_s"], self._say_live)
+
+    def finish(self) -> int:
+        """Keep or print what was recorded."""
+        self._poll()
+        summary = self._record.summary(time.monotonic_ns())
+        if self._out is None:
+            report.make_console().print(report.render(summary))
+            return 0
+        if self._video is not None:
+            self._video.close()
+        report.save(summary, self._out)
+        return 0
+
+    def _expected(self) -> tuple[Expected, ...]:
+        def one(topic: str, node: str, limit: str) -> Expected:
+            return Expected(topic, node, int(self._values[f"silent_{limit}_s"] * 1e9))
+
+        cameras = self._values["camera_node"]
+        return (
+            one(names.TOPIC_JOINT_STATES, names.DRIVER_NODE, "joints"),
+            *(one(names.arm_status_topic(arm), names.DRIVER_NODE, "status") for arm in names.ARMS),
+            *(one(names.image_topic(camera), cameras, "camera") for camera in names.CAMERAS),
+        )
+
+    def _listen(self) -> None:
+        """Subscribe to every documented topic; those that are only counted stay serialised."""
+        record = self._record
+        counted = [(names.TOPIC_JOINT_STATES, JointState), (names.TOPIC_ACTION_CHUNK, JointTrajectory)]
+        counted += [(names.TOPIC_SKILL_STATE, SkillState)]
+        counted += [(names.joint_command_topic(arm), JointState) for arm in names.ARMS]
+        counted += [(names.camera_info_topic(camera), CameraInfo) for camera in names.CAMERAS]
+        for topic, kind in counted:
+            self._subscribe(topic, kind, QUEUE_QOS)
+        for camera in names.CAMERAS:
+            recorded = camera == "head" and self._video is not None
+            self._subscribe(names.image_topic(camera), Image, IMAGE_QOS, self._on_head if recorded else None)
+        for arm in names.ARMS:
+            self._subscribe(names.arm_status_topic(arm), ArmStatus, QUEUE_QOS, record.arm_status)
+        self._subscribe(names.TOPIC_EPISODE_EVENT, EpisodeEvent, QUEUE_QOS, self._on_episode)
+        self._subscribe(names.TOPIC_DIAGNOSTICS, DiagnosticArray, QUEUE_QOS, record.diagnostics)
+        self._subscribe(names.TOPIC_ESTOP_STATE, Bool, EVENT_QOS)
+        self._subscribe(names.TOPIC_SAFETY_EVENT, SafetyEvent, EVENT_QOS, record.safety_event)
+
+    def _subscribe(self, topic: str, kind: type, qos: QoSProfile, take: Callable | None = None) -> None:
+        self._readers.append((topic, subscribe(self, kind, topic, qos, raw=take is None), take))
+
+    def _poll(self) -> None:
+        """Read every queue; what counts as arrival is when DDS received, however late we look."""
+        before_ns, self._polled_ns = self._polled_ns, time.monotonic_ns()
+        wall_minus_mono_ns = time.time_ns() - self._polled_ns
+        for topic, subscription, take in self._readers:
+            for message, received_ns in read(subscription):
+                # Since the last poll for certain, whatever the system clock did meanwhile.
+                arrived_ns = min(max(received_ns - wall_minus_mono_ns, before_ns), self._polled_ns)
+                self._record.arrived(topic, arrived_ns)
+                self._silence.heard(topic, arrived_ns)
+                if take is not None:
+                    take(message)
+
+    def _on_head(self, message: Image) -> None:
+        if self._video is None or self._video.frames >= self._values["video_max_s"] * self._values["video_hz"]:
+            return
+        try:
+            self._video.add(images.decode(message))
+        except (RuntimeError, ValueError) as error:
+            self.get_logger().error(f"no more video: {error}")
+            self._video = None
+
+    def _on_episode(self, event: EpisodeEvent) -> None:
+        self._record.episode_event(event)
+        if event.kind == RESET and self._video is not None:
+            self._video.close()
+            self._begin_video()
+
+    def _begin_video(self) -> None:
+        self._video = Video(self._out / report.VIDEO, self._values["video_hz"])
+
+    def _check(self) -> None:
+        self._poll()
+        for outage in self._silence.check(time.monotonic_ns()):
+            self._publish(outage)
+
+    def _publish(self, outage: Outage) -> None:
+        if outage.back:  # rclpy refuses one call with changing severity
+            self.get_logger().info(outage.text)
+        else:
+            self.get_logger().error(outage.text)
+        self._said += 1
+        event = SafetyEvent(
+            severity=SafetyEvent.INFO if outage.back else SafetyEvent.WARN,
+            reason="TOPIC_BACK" if outage.back else "TOPIC_SILENT",
+            source=self.get_name(),
+            text=outage.text,
+            count=self._said,
+        )
+        event.header.stamp = self.get_clock().now().to_msg()
+        self._events.publish(event)
+
+    def _say_live(self) -> None:
+        self.get_logger().info(self._record.line(time.monotonic_ns()))
+
+
+def main() -> None:
+    """Watch until Ctrl-C, then tell."""
+    spin(MonitorNode)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,165 @@
+"""Start the node graph without launch: `python -m piper_bringup.run` (make sim) runs one simulated episode.
+
+Ends after the commander's episodes, or with Ctrl-C; the arms are left holding and every process is ended. A
+second Ctrl-C shortens the waiting. Exit code 0 when no process died and the episodes succeeded.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, TextIO
+
+import tyro
+
+from piper_bringup import report, shm
+from piper_bringup.options import OptionError, Options
+from piper_bringup.run_node import Starter
+from piper_bringup.supervise import Child, command
+from piper_bringup.system import Process, config_dir, death, environment_of, graph
+
+GRACE_S = 2.5  # after a death, for the monitor to notice what went silent and for people to read it
+CLEAN = (0, -signal.SIGALRM)  # the alarm: its work was done, only leaving DDS hung (spin_node.leave)
+IMPATIENT_S = 1.0  # for each process to end after a second Ctrl-C
+
+
+@dataclass(frozen=True)
+class RunOptions(Options):
+    """Run the stack on this machine."""
+
+    backend: Literal["real", "mujoco", "robotwin"] = "mujoco"
+    """Whose arms move: the robot's, those of the MuJoCo cell, or those of RoboTwin 2.0."""
+    out: str = "out"
+    """Folder for summary.json, head.mp4 and run.log of the run."""
+    hold: bool = False
+    """Keep running after the episode, one new episode after the other, until Ctrl-C."""
+
+
+class Interrupts:
+    """Counts SIGINT, SIGTERM and SIGHUP instead of being ended by them."""
+
+    def __init__(self) -> None:
+        self.count, self.newest = 0, ""
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, self._note)
+
+    def _note(self, number: int, _: object) -> None:
+        self.count += 1
+        self.newest = signal.Signals(number).name
+
+
+class Screen:
+    """Lines of all processes, prefixed with who said them, to the terminal and to a file."""
+
+    def __init__(self, log: TextIO) -> None:
+        self._outs = [sys.stdout, log]
+        self._lock = threading.Lock()
+
+    def say(self, name: str, line: str) -> None:
+        """A terminal that went away is left out from then on: nobody may wait for it."""
+        with self._lock:
+            for out in tuple(self._outs):
+                try:
+                    print(f"{name:>12} | {line}", file=out, flush=True)
+                except OSError:
+                    self._outs.remove(out)
+
+
+class Run:
+    """One start of the graph: `watch` until it is over, then `end`."""
+
+    def __init__(self, processes: tuple[Process, ...], config: Path, screen: Screen, interrupts: Interrupts) -> None:
+        self._processes, self._config, self._screen, self._interrupts = processes, config, screen, interrupts
+        self._children: list[Child] = []
+        self._mourned: set[str] = set()
+        self._over_at_s: float | None = None
+        self.failed = False
+
+    def start(self) -> None:
+        """Start every process, in the order of the graph."""
+        for process in self._processes:
+            self._children.append(Child.start(process, command(process, self._config), self._screen.say))
+
+    def watch(self, starter: Starter, *, endless: bool) -> None:
+        """Bring lifecycle nodes up and return when the run is over: finished, interrupted or broken."""
+        for process in self._processes:
+            if process.lifecycle and not self._over(starter, endless):
+                problem = starter.bring_up(process.name, lambda: self._over(starter, endless))
+                if problem not in (None, "stopped"):
+                    self.failed = True
+                    self._screen.say("run", problem)
+                    return
+        while not self._over(starter, endless):
+            starter.spin()
+
+    def end(self) -> None:
+        """Ask every process to end, last started first, and make sure that it did."""
+        if self._interrupts.count:
+            self._screen.say("run", f"{self._interrupts.newest}: ending, the arms stay where they are")
+        for child in reversed(self._children):
+            child.end(lambda child=child: self._patience_s(child))
+            if child.returncode not in CLEAN and child.process.name not in self._mourned:
+                self._screen.say("run", death(child.process.name, child.returncode) + " when asked to end")
+
+    def _patience_s(self, child: Child) -> float:
+        return IMPATIENT_S if self._interrupts.count > 1 else child.process.patience_s
+
+    def _over(self, starter: Starter, endless: bool) -> bool:
+        for child in self._children:
+            if child.returncode is not None and child.process.name not in self._mourned:
+                self._mourn(child, starter, endless)
+        too_late = self._over_at_s is not None and time.monotonic() >= self._over_at_s
+        return too_late or self._interrupts.count > 0
+
+    def _mourn(self, child: Child, starter: Starter, endless: bool) -> None:
+        """A process ended unasked."""
+        process, code = child.process, child.returncode
+        self._mourned.add(process.name)
+        if code in CLEAN and process.finite:
+            self._over_at_s = time.monotonic()
+            return
+        self.failed = True
+        text = death(process.name, code)
+        self._screen.say("run", text)
+        starter.say_death(process.name, text)
+        if process.required or (process.finite and not endless):
+            self._over_at_s = time.monotonic() + GRACE_S
+
+
+def run(options: RunOptions) -> int:
+    """Exit code. Raises OptionError for options that nothing can be started with."""
+    options = replace(options, episodes=0) if options.hold else options
+    config = config_dir()
+    processes = graph(options, config)
+    out = Path(options.out)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / report.SUMMARY).unlink(missing_ok=True)
+    os.environ.update(environment_of(options, config))
+    interrupts = Interrupts()
+    shm.sweep()  # of runs that were killed
+    with (out / "run.log").open("w") as log, Starter() as starter:
+        this = Run(processes, config, Screen(log), interrupts)
+        try:
+            this.start()
+            this.watch(starter, endless=options.episodes == 0)
+        finally:
+            this.end()
+        report.show(out)
+    shm.sweep()
+    return int(this.failed)
+
+
+def main() -> None:
+    try:
+        sys.exit(run(tyro.cli(RunOptions, prog="python -m piper_bringup.run")))
+    except OptionError as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    main()

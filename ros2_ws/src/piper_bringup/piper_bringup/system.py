@@ -1,0 +1,158 @@
+"""The node graph, described once: launch files turn it into launch_ros actions, `run.py` into processes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from piper_bringup.data import names
+from piper_bringup.options import OptionError, Options, check
+
+PACKAGE = "piper_bringup"
+SIMULATED_TASK = "lift_bar"
+# glibc gives freed memory of more than 128 kB back at once; fresh pages for every image cost more than the image.
+KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(32 * 2**20), "MALLOC_TRIM_THRESHOLD_": str(256 * 2**20)}
+
+
+@dataclass(frozen=True)
+class Process:
+    """One node in a process of its own."""
+
+    name: str
+    """Node name."""
+    executable: str
+    """Console script of the package."""
+    module: str
+    """The same program for `python -m`."""
+    parameters: dict[str, object] = field(default_factory=dict)
+    """On top of `params_file`."""
+    params_file: str | None = None
+    """YAML below the package's config folder."""
+    environment: dict[str, str] = field(default_factory=dict)
+    nice: int = 0
+    """Added to the process's niceness."""
+    lifecycle: bool = False
+    """To be configured and activated by whoever starts it."""
+    required: bool = True
+    """Its end ends the rest."""
+    finite: bool = False
+    """Ends by itself when its work is done."""
+    patience_s: float = 5.0
+    """Time between being asked to end and being made to."""
+    package: str = PACKAGE
+
+
+def graph(options: Options, config: Path) -> tuple[Process, ...]:
+    """The processes of a deployment, in the order in which they start; they end in the reverse order.
+
+    config: installed config folder of the package, for the Fast DDS profiles.
+    Raises OptionError when these options cannot be served.
+    """
+    check(options)
+    environment = environment_of(options, config)
+    if not options.simulated:
+        return (_driver(options, environment), _monitor(options, environment | KEEP_MEMORY))
+    images = environment | KEEP_MEMORY
+    cameras = images | {"FASTRTPS_DEFAULT_PROFILES_FILE": str(config / "fastdds_cameras.xml")}
+    processes = (_cell(options, cameras), _driver(options, environment), _monitor(options, images))
+    return (*processes, _commander(options, environment)) if options.commander else processes
+
+
+def environment_of(options: Options, config: Path) -> dict[str, str]:
+    """What every ROS process of the deployment sees, the starter's own node included."""
+    return {
+        "ROS_AUTOMATIC_DISCOVERY_RANGE": options.discovery.upper(),
+        "FASTRTPS_DEFAULT_PROFILES_FILE": str(config / "fastdds.xml"),
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def _driver(options: Options, environment: dict[str, str]) -> Process:
+    chosen = {
+        "auto_enable": options.auto_enable,
+        "speed_percent": options.speed_percent,
+    }
+    simulated = {"auto_enable": True, "speed_percent": 100.0} if options.simulated else {}
+    return Process(
+        name=names.DRIVER_NODE,
+        executable="driver_node",
+        module="piper_bringup.arm.driver_node",
+        parameters={
+            "can_backend": options.can_backend or ("smp_vcan" if options.simulated else "socketcan"),
+            "arms.left.can_channel": options.left_can,
+            "arms.right.can_channel": options.right_can,
+            "on_shutdown": options.on_shutdown,
+            **simulated,
+            **{name: value for name, value in chosen.items() if value is not None},
+        },
+        params_file="driver.yaml",
+        environment=environment,
+        lifecycle=True,
+        patience_s=5.0 if options.on_shutdown == "hold" else 30.0,
+    )
+
+
+def _cell(options: Options, environment: dict[str, str]) -> Process:
+    return Process(
+        name="cell",
+        executable="cell_node",
+        module="piper_bringup.cell.cell_node",
+        parameters={
+            "task": options.task or SIMULATED_TASK,
+            "seed": options.seed,
+            "arms.left.can_channel": options.left_can,
+            "arms.right.can_channel": options.right_can,
+        },
+        params_file="cell.yaml",
+        environment=environment,
+        nice=5,
+    )
+
+
+def _monitor(options: Options, environment: dict[str, str]) -> Process:
+    return Process(
+        name="monitor",
+        executable="monitor_node",
+        module="piper_bringup.monitor_node",
+        parameters={"out": options.out},
+        params_file="monitor.yaml",
+        environment=environment,
+        nice=5,
+        required=False,
+    )
+
+
+def _commander(options: Options, environment: dict[str, str]) -> Process:
+    return Process(
+        name="commander",
+        executable="commander_node",
+        module="piper_bringup.commander_node",
+        parameters={
+            "task": options.task or SIMULATED_TASK,
+            "seed": options.seed,
+            "episodes": options.episodes,
+            **({"enable": False, "wait_s": 0.0} if options.auto_enable is False else {}),  # somebody does by hand
+        },
+        params_file="commander.yaml",
+        environment=environment,
+        nice=10,
+        required=False,
+        finite=True,
+    )
+
+
+def config_dir() -> Path:
+    """Installed config folder of the package. Raises OptionError where the workspace is not sourced."""
+    from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
+
+    try:
+        return Path(get_package_share_directory(PACKAGE)) / "config"
+    except PackageNotFoundError:
+        raise OptionError(f"package {PACKAGE} is not found: source ros2_ws/install/setup.bash") from None
+
+
+def death(name: str, returncode: int) -> str:
+    """One sentence for the end of a process that nobody asked to end."""
+    how = f"was killed by signal {-returncode}" if returncode < 0 else f"ended with exit code {returncode}"
+    meaning = "; the arms hold by their own firmware" if name == names.DRIVER_NODE else ""
+    return f"process {name} {how}{meaning}"

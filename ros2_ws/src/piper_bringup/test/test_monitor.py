@@ -1,0 +1,162 @@
+"""monitor, silence: rates, gaps, outages and what the end table is made from."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from piper_bringup.arm.safety import Mode
+from piper_bringup.data import names
+from piper_bringup.monitor import RESET, STARTED, Arrivals, Record
+from piper_bringup.silence import Expected, Silence
+
+MS = 1_000_000
+STEP_NS = 100 * MS
+JOINTS = Expected("/joint_states", "piper_driver", 500 * MS)
+
+
+def test_rate_and_worst_gap():
+    arrivals = Arrivals()
+    for t_ms in (0, 10, 20, 70, 80, 90, 100):
+        arrivals.add(t_ms * MS)
+    assert arrivals.hz == pytest.approx(60.0)
+    assert arrivals.worst_gap_ns == 50 * MS
+
+
+def test_one_message_has_no_rate():
+    arrivals = Arrivals()
+    arrivals.add(5)
+    assert arrivals.hz == 0.0 and arrivals.count == 1
+
+
+def run(heard_until_step: int, steps: int, back_at_step: int | None = None) -> list:
+    """Outages of a topic that is heard at every check until it is not."""
+    silence, found = Silence((JOINTS,), 0), []
+    for step in range(1, steps):
+        now_ns = step * STEP_NS
+        if step <= heard_until_step or (back_at_step is not None and step >= back_at_step):
+            silence.heard(JOINTS.topic, now_ns)
+        found += [(step, outage) for outage in silence.check(now_ns)]
+    return found
+
+
+@given(st.integers(1, 30), st.integers(7, 40))
+def test_an_outage_and_its_end_are_each_told_once(last_step, silent_steps):
+    back = last_step + silent_steps
+    found = run(last_step, back + 20, back)
+    assert [(step, outage.back) for step, outage in found] == [(last_step + 6, False), (back, True)]
+
+
+def test_the_outage_names_topic_and_node():
+    (_, outage), *rest = run(heard_until_step=3, steps=20)
+    assert rest == []
+    assert "/joint_states is silent" in outage.text and "piper_driver should be publishing" in outage.text
+
+
+def test_a_topic_that_was_never_heard_is_not_missed():
+    silence = Silence((JOINTS,), 0)
+    assert [silence.check(step * STEP_NS) for step in range(50)] == [[]] * 50
+
+
+def test_a_topic_that_nobody_expects_is_not_missed():
+    silence = Silence((JOINTS,), 0)
+    silence.heard("/tf", STEP_NS)
+    assert [silence.check(step * STEP_NS) for step in range(2, 50)] == [[]] * 48
+
+
+def test_a_monitor_that_slept_blames_nobody():
+    silence = Silence((JOINTS,), 0)
+    silence.heard(JOINTS.topic, STEP_NS)
+    silence.check(STEP_NS)
+    assert silence.check(STEP_NS + 5_000 * MS) == []  # messages of those 5 s wait in its queue
+    assert silence.check(STEP_NS + 5_100 * MS) == []
+
+
+def test_sleeping_does_not_end_an_outage():
+    silence = Silence((JOINTS,), 0)
+    silence.heard(JOINTS.topic, 0)
+    told = [outage for step in range(1, 10) for outage in silence.check(step * STEP_NS)]
+    assert [outage.back for outage in told] == [False]
+    assert silence.check(60_000 * MS) == []
+
+
+def status(arm: str = "left", mode: Mode = Mode.FOLLOW, error: float = 0.0, **values: object) -> SimpleNamespace:
+    zeros = dict.fromkeys(("clamped_position", "clamped_velocity", "clamped_acceleration", "rejected_chunks"), 0)
+    late = dict.fromkeys(("lateness_p50_ms", "lateness_p99_ms", "lateness_max_ms"), 0.0)
+    both = zeros | late | values
+    return SimpleNamespace(arm=arm, mode=mode, mode_name=mode.name, tracking_error_rad=[0.0] * 5 + [error], **both)
+
+
+def test_tracking_error_counts_only_under_power():
+    record = Record(0)
+    for one in (status(error=0.1), status(mode=Mode.DISABLED, error=3.0), status("right", error=-0.2)):
+        record.arm_status(one)
+    assert record.summary(0)["tracking_error_rad"] == {"left": 0.1, "right": 0.2}
+
+
+def test_lateness_is_the_worst_told_and_nothing_before_power():
+    record = Record(0)
+    record.arm_status(status(mode=Mode.DISABLED, lateness_max_ms=99.0))
+    assert record.summary(0)["lateness_ms"] is None
+    record.arm_status(status(lateness_p50_ms=0.1, lateness_p99_ms=2.0, lateness_max_ms=7.0))
+    record.arm_status(status("right", lateness_p50_ms=0.2, lateness_p99_ms=1.0, lateness_max_ms=8.0))
+    assert record.summary(0)["lateness_ms"] == {"p50": 0.2, "p99": 2.0, "max": 8.0}
+
+
+def test_counters_survive_a_restarted_driver():
+    record = Record(0)
+    record.arm_status(status(clamped_velocity=12, rejected_chunks=3))
+    record.arm_status(status(clamped_velocity=1))
+    summary = record.summary(0)
+    assert summary["clamped"] == {"position": 0, "velocity": 12, "acceleration": 0}
+    assert summary["rejected_chunks"] == 3
+
+
+def event(kind: int, seed: int = 1, duration_s: float = 0.0) -> SimpleNamespace:
+    return SimpleNamespace(kind=kind, task="lift_bar", seed=seed, duration_s=duration_s)
+
+
+def test_the_first_outcome_of_an_episode_stands():
+    record = Record(0)
+    succeeded, failed = 2, 3
+    for one in (event(RESET), event(STARTED), event(succeeded, duration_s=9.0), event(failed), event(STARTED, 2)):
+        record.episode_event(one)
+    first, second = record.summary(0)["episodes"]
+    assert (first["outcome"], first["duration_s"]) == ("succeeded", 9.0)
+    assert (second["outcome"], second["seed"]) == ("unfinished", 2)
+
+
+def safety(reason: str, severity: int, count: int, text: str) -> SimpleNamespace:
+    return SimpleNamespace(source="piper_driver", reason=reason, arm="", severity=severity, count=count, text=text)
+
+
+def test_safety_events_are_gathered_by_reason_worst_first():
+    record = Record(0)
+    for one in (safety("NO_ROW", 2, 1, "a"), safety("BUS_LOST", 3, 1, "b"), safety("NO_ROW", 2, 2, "c")):
+        record.safety_event(one)
+    events = record.summary(0)["safety_events"]
+    assert [(e["reason"], e["count"], e["text"]) for e in events] == [("BUS_LOST", 1, "b"), ("NO_ROW", 2, "c")]
+
+
+def diagnostics(**values: str) -> SimpleNamespace:
+    pairs = [SimpleNamespace(key=key, value=value) for key, value in values.items()]
+    return SimpleNamespace(status=[SimpleNamespace(values=pairs)])
+
+
+def test_real_time_factor_is_taken_from_diagnostics():
+    record = Record(0)
+    assert record.summary(0)["real_time_factor"] is None
+    for value in ("1.0", "0.5"):
+        record.diagnostics(diagnostics(real_time_factor=value, other="x"))
+    assert record.summary(0)["real_time_factor"] == {"mean": 0.75, "min": 0.5}
+
+
+def test_the_live_line_tells_the_rates_since_the_last_one():
+    record = Record(0)
+    for i in range(100):
+        record.arrived(names.TOPIC_JOINT_STATES, i * 10 * MS)
+    assert "/joint_states 100 Hz" in record.line(1_000 * MS)
+    assert "/joint_states 0 Hz" in record.line(2_000 * MS)

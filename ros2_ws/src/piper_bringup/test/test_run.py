@@ -1,0 +1,171 @@
+"""run.py with real nodes: an episode from start to end, deaths named, nothing left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("smp_msgs", reason="needs the built workspace: setup/bootstrap, then source install/setup.bash")
+
+PATIENCE_S = 40.0  # for one thing to happen, on a busy machine
+
+
+class Stack:
+    """`python -m piper_bringup.run`, alone in a vcan folder that also marks its processes."""
+
+    def __init__(self, folder: Path, *args: str) -> None:
+        self.out = folder / "out"
+        self._mark = f"SMP_VCAN_DIR={folder / 'vcan'}"
+        (folder / "vcan").mkdir()
+        self.lines: list[str] = []
+        self._new = threading.Condition()
+        self.run = subprocess.Popen(
+            [sys.executable, "-m", "piper_bringup.run", "--out", str(self.out), *args],
+            env=os.environ | dict([self._mark.split("=")]),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def __enter__(self) -> Stack:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for pid in self.alive():
+            os.kill(pid, signal.SIGKILL)
+        self._reader.join()
+        self.run.wait()
+
+    def _read(self) -> None:
+        for line in self.run.stdout:
+            with self._new:
+                self.lines.append(line)
+                self._new.notify_all()
+
+    @property
+    def text(self) -> str:
+        return "".join(self.lines)
+
+    def wait_for(self, text: str) -> None:
+        """Until the run has said `text`."""
+        with self._new:
+            assert self._new.wait_for(lambda: text in self.text, PATIENCE_S), self.text
+
+    def end(self, seconds: float = PATIENCE_S) -> int:
+        """Exit code of the run, once it has ended and nothing is left of it."""
+        code = self.run.wait(seconds)
+        self._reader.join(seconds)
+        assert self.alive() == {}, self.text
+        return code
+
+    def alive(self) -> dict[int, str]:
+        """Command line of every living process of this run, by process id."""
+        found = {}
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                marked = self._mark in (process / "environ").read_text(errors="replace").split("\0")
+                command = (process / "cmdline").read_text().replace("\0", " ")
+            except (FileNotFoundError, ProcessLookupError, PermissionError):
+                continue
+            if marked and command:
+                found[int(process.name)] = command
+        return found
+
+    def pid(self, node: str) -> int:
+        return next(pid for pid, command in self.alive().items() if f"__node:={node} " in command)
+
+    def summary(self) -> dict:
+        return json.loads((self.out / "summary.json").read_text())
+
+
+def wait_until(condition) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+@pytest.mark.timeout(120)
+def test_one_simulated_episode_from_start_to_end(tmp_path):
+    with Stack(tmp_path, "--seed", "3") as stack:
+        assert stack.end(100.0) == 0, stack.text
+    summary = stack.summary()
+    assert [(e["task"], e["seed"], e["outcome"]) for e in summary["episodes"]] == [("lift_bar", 3, "succeeded")]
+    assert summary["lateness_ms"]["max"] > 0 and max(summary["tracking_error_rad"].values()) < 0.35
+    assert {"/joint_states", "/smp/action_chunk", "/left/joint_command", "/right/arm_status"} <= set(summary["topics"])
+    for told in ("Topics", "real-time factor", "command lateness", "clamped", "tracking error", "succeeded"):
+        assert told in stack.text
+    if "/cam_head/image_raw" in summary["topics"]:  # a machine without OpenGL has no pictures
+        assert (stack.out / "head.mp4").stat().st_size > 10_000
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize(
+    ("node", "args", "when"),
+    [
+        ("piper_driver", ["--no-commander"], "left HOLD"),  # said by the monitor: it hears everything
+        ("cell", ["--no-commander"], "left HOLD"),
+        ("commander", [], "CHUNK_FOLLOWED"),
+    ],
+)
+def test_a_killed_process_is_named_and_ends_the_run(tmp_path, node, args, when):
+    with Stack(tmp_path, *args) as stack:
+        stack.wait_for(when)
+        os.kill(stack.pid(node), signal.SIGKILL)
+        assert stack.end() == 1
+    assert f"process {node} was killed by signal 9" in stack.text
+    summary = stack.summary()
+    told = {(event["reason"], word) for event in summary["safety_events"] for word in event["text"].split()}
+    assert ("PROCESS_DIED", node) in told
+    if node == "piper_driver":
+        assert ("TOPIC_SILENT", "piper_driver") in told
+    if node == "cell" and "/cam_head/image_raw" in summary["topics"]:  # no OpenGL, no pictures
+        assert ("TOPIC_SILENT", "cell") in told
+
+
+def light(folder: Path) -> Stack:
+    """A driver whose bus is not there, and a monitor."""
+    return Stack(folder, "--backend", "real", "--can-backend", "smp_vcan")
+
+
+def test_an_impatient_ctrl_c_leaves_nothing_behind(tmp_path):
+    with light(tmp_path) as stack:
+        stack.wait_for("BUS_MISSING")
+        stack.run.send_signal(signal.SIGINT)
+        stack.run.send_signal(signal.SIGINT)
+        assert stack.end() == 0
+
+
+def test_a_killed_run_takes_its_nodes_with_it(tmp_path):
+    with light(tmp_path) as stack:
+        stack.wait_for("BUS_MISSING")
+        stack.run.kill()
+        stack.run.wait()
+        wait_until(lambda: stack.alive() == {})
+
+
+def test_a_dead_monitor_is_named_and_the_arms_go_on(tmp_path):
+    with light(tmp_path) as stack:
+        stack.wait_for("BUS_MISSING")
+        os.kill(stack.pid("monitor"), signal.SIGKILL)
+        stack.wait_for("process monitor was killed by signal 9")
+        assert stack.run.poll() is None and stack.pid("piper_driver")
+        stack.run.send_signal(signal.SIGINT)
+        assert stack.end() == 1
+    assert "did not live to write it" in stack.text
+
+
+def test_a_backend_that_is_not_there_is_refused_before_anything_starts(tmp_path):
+    with Stack(tmp_path, "--backend", "robotwin") as stack:
+        assert stack.end() == 1
+    assert "valid now: real, mujoco" in stack.text and len(stack.lines) == 1

@@ -1,0 +1,160 @@
+"""system, options, arguments: one graph for launch and run.py, and refusals that say what is valid."""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import fields
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+import yaml
+
+from piper_bringup import arguments
+from piper_bringup.options import OptionError, Options
+from piper_bringup.system import death, graph
+
+CONFIG = Path(__file__).parents[1] / "config"
+SETUP = Path(__file__).parents[1] / "setup.py"
+XML = "{http://www.eprosima.com/XMLSchemas/fastRTPS_Profiles}"
+
+
+def by_name(options: Options) -> dict:
+    return {process.name: process for process in graph(options, CONFIG)}
+
+
+def test_mujoco_is_cell_driver_monitor_and_commander_in_that_order():
+    assert list(by_name(Options(backend="mujoco"))) == ["cell", "piper_driver", "monitor", "commander"]
+
+
+def test_without_a_commander_nobody_publishes_chunks():
+    assert "commander" not in by_name(Options(backend="mujoco", commander=False))
+
+
+def test_real_without_a_model_only_holds():
+    assert list(by_name(Options())) == ["piper_driver", "monitor"]
+
+
+def test_simulation_and_robot_differ_in_the_bus_and_in_caution_only():
+    real = by_name(Options())["piper_driver"].parameters
+    simulated = by_name(Options(backend="mujoco"))["piper_driver"].parameters
+    assert real["can_backend"] == "socketcan" and simulated["can_backend"] == "smp_vcan"
+    assert "auto_enable" not in real and simulated["auto_enable"] is True
+    assert "speed_percent" not in real and simulated["speed_percent"] == 100.0
+    same = {"arms.left.can_channel", "arms.right.can_channel", "on_shutdown"}
+    assert {name: real[name] for name in same} == {name: simulated[name] for name in same}
+
+
+def test_what_is_chosen_wins_over_the_backend():
+    options = Options(backend="mujoco", auto_enable=False, speed_percent=20, can_backend="virtual")
+    parameters = by_name(options)["piper_driver"].parameters
+    assert parameters["auto_enable"] is False
+    assert parameters["speed_percent"] == 20
+    assert parameters["can_backend"] == "virtual"
+
+
+def test_cell_and_driver_meet_on_the_same_segments():
+    nodes = by_name(Options(backend="mujoco", left_can="l", right_can="r"))
+    for node in ("cell", "piper_driver"):
+        channels = [nodes[node].parameters[f"arms.{arm}.can_channel"] for arm in ("left", "right")]
+        assert channels == ["l", "r"]
+
+
+def test_discovery_stays_on_this_machine_unless_opened():
+    ranges = {
+        choice: {p.environment["ROS_AUTOMATIC_DISCOVERY_RANGE"] for p in graph(options, CONFIG)}
+        for choice in ("localhost", "subnet")
+        for options in [Options(backend="mujoco", discovery=choice)]
+    }
+    assert ranges == {"localhost": {"LOCALHOST"}, "subnet": {"SUBNET"}}
+
+
+def test_only_camera_publishers_get_the_large_segment_and_every_node_the_short_lease():
+    large = set()
+    for process in graph(Options(backend="mujoco"), CONFIG):
+        root = ElementTree.parse(process.environment["FASTRTPS_DEFAULT_PROFILES_FILE"]).getroot()
+        assert root.find(f".//{XML}leaseDuration/{XML}sec").text == "3"
+        assert root.find(f"{XML}participant").get("is_default_profile") == "true"
+        transport = root.find(f".//{XML}transport_descriptor")
+        if transport is not None:
+            large.add(process.name)
+            assert int(transport.find(f"{XML}segment_size").text) == 16 * 2**20
+            assert int(transport.find(f"{XML}maxMessageSize").text) == 2 * 2**20
+            wanted = transport.find(f"{XML}transport_id").text
+            assert [i.text for i in root.iter(f"{XML}userTransports") for i in i] == [wanted]
+    assert large == {"cell"}
+
+
+def test_every_process_can_be_started_both_ways():
+    scripts = SETUP.read_text()
+    for process in graph(Options(backend="mujoco"), CONFIG):
+        assert importlib.util.find_spec(process.module) is not None, process.module
+        script = f"{process.executable} = {{NAME}}.{process.module.removeprefix('piper_bringup.')}:main"
+        assert script in scripts, f"setup.py has no console script '{script}'"
+
+
+def test_every_parameter_file_is_there_and_names_its_node():
+    for process in graph(Options(backend="mujoco"), CONFIG):
+        document = yaml.safe_load((CONFIG / process.params_file).read_text())
+        assert list(document) == [process.name]
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (Options(backend="robotwin"), r"robotwin.*RoboTwin part; valid now: real, mujoco"),
+        (Options(backend="elsewhere"), r"'elsewhere'.*valid now: real, mujoco"),
+        (Options(model="models/x"), r"models/x.*policy node is not there yet"),
+        (Options(backend="mujoco", model="models/x"), r"policy node is not there yet"),
+        (Options(task="lift_bar"), r"'lift_bar' needs the policy"),
+        (Options(right_can="can_left"), r"both 'can_left'"),
+        (Options(speed_percent=0), r"speed_percent is 0; valid"),
+        (Options(speed_percent=101), r"speed_percent is 101; valid"),
+        (Options(episodes=-1), r"episodes is -1; valid"),
+    ],
+)
+def test_what_cannot_be_started_is_refused_in_one_sentence(options, says):
+    with pytest.raises(OptionError, match=says) as refusal:
+        graph(options, CONFIG)
+    assert "\n" not in str(refusal.value)
+
+
+def test_launch_arguments_are_the_options_with_their_help():
+    wanted = [f.name for f in fields(Options)]
+    assert list(arguments.descriptions()) == wanted and list(arguments.defaults()) == wanted
+    assert all(text.endswith(".") for text in arguments.descriptions().values())
+
+
+def test_default_texts_read_as_the_default_options():
+    assert arguments.parse(arguments.defaults()) == Options()
+
+
+def test_texts_read_in_the_type_of_the_option():
+    texts = {"auto_enable": "true", "speed_percent": "45.5", "seed": "7", "commander": "false", "model": "m"}
+    assert arguments.parse(texts) == Options(auto_enable=True, speed_percent=45.5, seed=7, commander=False, model="m")
+
+
+def test_choices_are_offered_where_there_are_few():
+    assert arguments.choices("backend") == ("real", "mujoco", "robotwin")
+    assert arguments.choices("auto_enable") == ("", "true", "false")
+    assert arguments.choices("left_can") == ()
+
+
+@pytest.mark.parametrize(
+    ("texts", "says"),
+    [
+        ({"backend": "gazebo"}, r"backend is 'gazebo'; valid: real, mujoco, robotwin"),
+        ({"auto_enable": "yes"}, r"auto_enable is 'yes'; valid: true, false"),
+        ({"seed": "one"}, r"seed is 'one'; expected a number"),
+        ({"sede": "1"}, r"unknown argument sede; valid: backend, "),
+    ],
+)
+def test_texts_that_do_not_read_are_refused(texts, says):
+    with pytest.raises(OptionError, match=says):
+        arguments.parse(texts)
+
+
+def test_a_death_is_told_with_its_cause():
+    assert death("cell", -9) == "process cell was killed by signal 9"
+    assert death("monitor", 2) == "process monitor ended with exit code 2"
+    assert "arms hold" in death("piper_driver", -9)

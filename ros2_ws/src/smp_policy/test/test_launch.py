@@ -1,0 +1,135 @@
+"""piper_real.launch.py: its arguments are the options, its processes the graph; refusals and deaths end it with 1."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import signal
+import subprocess
+import sys
+import threading
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("launch_ros", reason="launch_ros has no PyPI wheel: runs where ROS 2 itself is installed")
+
+from launch.actions import DeclareLaunchArgument
+from launch_ros.actions import LifecycleNode
+
+from piper_bringup.options import Options
+from piper_bringup.system import graph
+
+FILE = Path(__file__).parents[1] / "launch" / "piper_real.launch.py"
+PATIENCE_S = 40.0
+SERVE = """
+import sys
+from launch import LaunchService
+from launch.actions import IncludeLaunchDescription
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch import LaunchDescription
+path, *texts = sys.argv[1:]
+service = LaunchService(argv=texts, noninteractive=True)
+arguments = [tuple(text.split(":=", 1)) for text in texts]
+source = PythonLaunchDescriptionSource(path)
+service.include_launch_description(
+    LaunchDescription([IncludeLaunchDescription(source, launch_arguments=arguments)])
+)
+sys.exit(service.run())
+"""
+
+
+@pytest.fixture(scope="module")
+def launch_file():
+    spec = importlib.util.spec_from_file_location("piper_real_launch", FILE)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+class Launched:
+    """The launch file, started as `ros2 launch` does."""
+
+    def __init__(self, folder: Path, *texts: str) -> None:
+        env = os.environ | {"SMP_VCAN_DIR": str(folder), "ROS_LOG_DIR": str(folder / "log")}
+        self.popen = subprocess.Popen(
+            [sys.executable, "-c", SERVE, str(FILE), *texts],
+            env=env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        self.text = ""
+        self._new = threading.Condition()
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def __enter__(self) -> Launched:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.popen.poll() is None:
+            os.killpg(self.popen.pid, signal.SIGKILL)
+        self._reader.join()
+
+    def _read(self) -> None:
+        for line in self.popen.stdout:
+            with self._new:
+                self.text += line
+                self._new.notify_all()
+
+    def wait_for(self, text: str) -> None:
+        with self._new:
+            assert self._new.wait_for(lambda: text in self.text, PATIENCE_S), self.text
+
+    def end(self) -> int:
+        code = self.popen.wait(PATIENCE_S)
+        self._reader.join(PATIENCE_S)
+        return code
+
+    def pid(self, name: str) -> int:
+        line = next(line for line in self.text.splitlines() if f"[{name}-" in line and "started with pid" in line)
+        return int(line.split("[")[-1].rstrip("]"))
+
+
+def test_arguments_are_the_options_each_with_a_description(launch_file):
+    entities = launch_file.generate_launch_description().entities
+    declared = [entity for entity in entities if isinstance(entity, DeclareLaunchArgument)]
+    assert [argument.name for argument in declared] == [f.name for f in fields(Options)]
+    assert all(len(argument.description) > 10 for argument in declared)
+
+
+def test_every_process_of_the_graph_becomes_a_node(launch_file):
+    config = FILE.parents[2] / "piper_bringup" / "config"
+    for process in graph(Options(backend="mujoco"), config):
+        node = launch_file._node(process, str(config))
+        assert node.node_package == process.package and node.node_executable == process.executable
+        assert isinstance(node, LifecycleNode) == process.lifecycle
+        environment = {key[0].text: value[0].text for key, value in node.process_description.additional_env}
+        assert environment == process.environment
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("backend:=robotwin", "valid now: real, mujoco"),
+        ("backend:=gazebo", "('real', 'mujoco', 'robotwin')"),
+        ("model:=models/x", "policy node is not there yet"),
+        ("autoenable:=true", "unknown argument autoenable; valid: backend"),
+    ],
+)
+def test_what_cannot_be_started_is_refused(tmp_path, text, says):
+    with Launched(tmp_path, text) as launched:
+        assert launched.end() == 1
+    assert says in launched.text and "process started" not in launched.text
+
+
+def test_the_driver_comes_up_and_its_death_ends_the_rest(tmp_path):
+    with Launched(tmp_path, "backend:=real", "can_backend:=smp_vcan") as launched:
+        launched.wait_for("left DISCONNECTED")  # the monitor hears the driver: configured and activated
+        os.kill(launched.pid("piper_driver"), signal.SIGKILL)
+        assert launched.end() == 1
+    assert "process piper_driver was killed by signal 9; the arms hold" in launched.text
+    assert "PROCESS_DIED" in launched.text  # in the monitor's table: it arrived as a SafetyEvent
