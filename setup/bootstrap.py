@@ -10,6 +10,7 @@ import errno
 import fcntl
 import os
 import platform
+import re
 import signal
 import sys
 from collections.abc import Iterator
@@ -28,6 +29,7 @@ from steps import SetupError, timed
 def set_up(checkout: Checkout) -> None:
     """Do every step that is stale. Raises SetupError."""
     if not (packages.fresh(checkout) and workspace.fresh(checkout)):
+        check_place(checkout.root)
         check_machine(checkout.ros)
         check_system(checkout)
     if not packages.fresh(checkout):
@@ -35,6 +37,12 @@ def set_up(checkout: Checkout) -> None:
     if not workspace.fresh(checkout):
         workspace.build(checkout)
     print(f"setup: ready, with ROS 2 Jazzy from {checkout.ros}", flush=True)
+
+
+def check_place(root: Path) -> None:
+    """Raises SetupError where colcon's scripts would break."""
+    if re.search(r"\s", str(root)):
+        raise SetupError(f"there is a space in {root}, which colcon cannot take: move the checkout elsewhere.")
 
 
 def check_machine(ros: str) -> None:

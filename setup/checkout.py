@@ -83,6 +83,8 @@ def step_environment(environ: dict[str, str], venv: Path, ros: str) -> dict[str,
         for name in ROS_VARIABLES:
             env.pop(name, None)
         env["AMENT_PREFIX_PATH"] = env["CMAKE_PREFIX_PATH"] = str(venv)
+    # Not those of a make that started us: they name its job server. And no load limit, which colcon would set.
+    env["MAKEFLAGS"] = f"-j{len(os.sched_getaffinity(0))}"
     env["VIRTUAL_ENV"] = str(venv)
     env["PATH"] = os.pathsep.join([str(venv / "bin"), env.get("PATH", os.defpath)])
     return env

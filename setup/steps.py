@@ -28,7 +28,7 @@ def timed(title: str) -> Iterator[None]:
 
 
 def run(command: list[str], log: Path, env: dict[str, str], keep_open: int) -> None:
-    """Run command with its output in log.
+    """Run command with its output in log, which is named after the program.
 
     keep_open is the descriptor of the lock: a child that outlives a killed set-up goes on holding it.
     Raises SetupError with a sentence made from the log when the command fails.
@@ -54,7 +54,7 @@ def run(command: list[str], log: Path, env: dict[str, str], keep_open: int) -> N
             raise
     if status != 0:
         text = log.read_bytes()[start:].decode(errors="replace")
-        raise SetupError(f"{explain(text, Path(command[0]).name)} Everything it said is in {log}.")
+        raise SetupError(f"{explain(text, log.stem)} Everything it said is in {log}.")
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
@@ -73,7 +73,7 @@ def _end(child: subprocess.Popen[bytes]) -> None:
 
 _NETWORK = re.compile(
     r"NewConnectionError|NameResolutionError|ConnectTimeout|ReadTimeout|Max retries exceeded|ProxyError"
-    r"|SSLError"
+    r"|SSLError|\(from versions: none\)"
     r"|Temporary failure (?:in name resolution|resolving)|Could not resolve|Network is unreachable"
     r"|Failed to fetch|IncompleteRead|ProtocolError|Connection (?:refused|reset|timed out)",
 )

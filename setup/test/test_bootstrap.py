@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import threading
 from dataclasses import dataclass, field
@@ -131,6 +132,12 @@ def test_beside_an_apt_ros_no_wheel_of_ros_is_installed(checkout):
     assert any(word.endswith("requirements-ros-apt.txt") for word in install)
 
 
+def test_a_path_that_colcon_cannot_take_is_refused():
+    with pytest.raises(SetupError, match="space in /home/me/my robot"):
+        bootstrap.check_place(Path("/home/me/my robot"))
+    bootstrap.check_place(Path("/home/me/my-robot"))
+
+
 def test_a_second_set_up_waits_for_the_first(tmp_path):
     (tmp_path / "setup").mkdir()
     entered = threading.Event()
@@ -164,6 +171,11 @@ def test_commands_see_no_ros_but_the_one_in_use(tmp_path):
     assert env["PATH"] == f"{tmp_path}/bin{os.pathsep}/usr/bin"
     assert not {"PYTHONPATH", "_ROS_WHEELS_BOOTSTRAP_COMPLETE"} & env.keys()
     assert step_environment(other, tmp_path, "apt")["PYTHONPATH"] == "/other"
+
+
+def test_the_build_does_not_ask_the_job_server_of_a_calling_make(tmp_path):
+    env = step_environment({"MAKEFLAGS": "-j --jobserver-auth=3,4"}, tmp_path, "wheels")
+    assert re.fullmatch(r"-j[1-9]\d*", env["MAKEFLAGS"])
 
 
 def test_wheels_are_pointed_at_the_headers_of_this_machine():

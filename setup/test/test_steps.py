@@ -35,10 +35,10 @@ def test_output_goes_to_the_log_and_the_environment_is_the_one_given(tmp_path, l
     assert log.read_text().splitlines()[-2:] == ["green", "aside"]
 
 
-def test_a_failure_names_the_program_its_first_error_and_the_log(tmp_path, lock):
+def test_a_failure_names_the_step_its_first_error_and_the_log(tmp_path, lock):
     log = tmp_path / "step.log"
     run(["/bin/sh", "-c", "echo error: of an earlier run"], log, {}, lock)
-    with pytest.raises(SetupError, match=r"sh failed \(error: flux\).*step\.log") as caught:
+    with pytest.raises(SetupError, match=r"step failed \(error: flux\).*step\.log") as caught:
         run(["/bin/sh", "-c", "echo 'error: flux'; echo 'error: later'; exit 3"], log, {}, lock)
     assert "earlier" not in str(caught.value)
 
@@ -81,10 +81,8 @@ def alive(pid: int) -> bool:
         ("c++: fatal error: cannot write x.o: No space left on device", "The disk is full"),
         ("NewConnectionError: Failed to establish\nERROR: No matching distribution", "check the network"),
         ("E: Failed to fetch http://deb.debian.org/x  Temporary failure resolving", "check the network"),
-        (
-            "ERROR: Could not find a version that satisfies x==9",
-            "Could not find a version that satisfies x==9",
-        ),
+        ("ERROR: Could not find x==9 (from versions: none)", "check the network"),
+        ("ERROR: Could not find x==9 (from versions: 8)", "(ERROR: Could not find x==9 (from versions: 8))"),
         ("exit", "pip failed: put that right"),
     ],
 )
