@@ -27,13 +27,6 @@ def moving(rig: Rig, seconds: float = 0.6):
     assert rig.mode() == Mode.FOLLOW
 
 
-def report_status(rig: Rig, status: tuple[int, int]) -> None:
-    """Let the left arm report this (ctrl_mode, arm_status), whatever it does."""
-    firmware = rig.sides["left"].firmware
-    report = type(firmware)._report
-    firmware._report = lambda: replace(report(firmware), status=(*status, *report(firmware).status[2:]))
-
-
 def stand_still(rig: Rig, seconds: float = 1.0) -> float:
     """How far any joint still moves from here on."""
     before = rig.q()
@@ -123,11 +116,11 @@ def test_s24_what_an_arm_reports_stops_both(rig, case):
 def test_s24_a_status_that_the_sdk_does_not_know_changes_nothing(rig):
     """An unknown enum value killed the reader of piper_sdk 0.4.1."""
     moving(rig)
-    report_status(rig, (1, 0x55))
+    rig.sides["left"].fault(arm_status=0x55)
     rig.run(0.1)
     assert rig.mode() == Mode.FOLLOW
     assert rig.core.feedback["left"].arm_status == 0xFF  # the SDK's word for it
-    report_status(rig, (1, 7))
+    rig.sides["left"].fault(arm_status=7)
     rig.run(0.05)
     assert rig.mode() == Mode.FAULT
 
@@ -137,7 +130,7 @@ def test_s24_an_arm_commanded_by_somebody_else_gets_nothing(rig, mode):
     """Teach button, leader mode: no frame that could take the arm out of somebody's hand."""
     moving(rig)
     side = rig.sides["left"]
-    report_status(rig, (mode, 0))
+    side.fault(ctrl_mode=mode)
     rig.run(0.05)
     assert rig.mode() == Mode.FAULT
     rig.run(0.05)

@@ -31,7 +31,7 @@ from piper_bringup.can.report import TICK_S
 from piper_bringup.can.segment import Segment
 
 TICK_NS = round(TICK_S * 1e9)
-CATCH_UP_TICKS = 10  # ticks made up for after a stall; beyond that the arm stood still for the rest of it
+CATCH_UP_TICKS = 20  # ticks made up for after a stall; beyond that the arm stood still for the rest of it
 
 
 @dataclass
