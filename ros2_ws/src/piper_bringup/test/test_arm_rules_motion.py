@@ -182,3 +182,29 @@ def test_a_chunk_that_comes_late_is_followed_where_it_belongs_in_time(rig):
     assert rig.mode() == Mode.FOLLOW
     wanted = np.array([intent((tick.mono_ns - t0) * 1e-9)[0] for tick in rig.ticks[-150:]])
     assert np.abs(told(rig, len(rig.sent) - 150)[:, 0] - wanted).max() < 0.01
+
+
+def test_a_thread_that_wakes_up_unevenly_sends_an_even_motion(rig):
+    """Ticks up to 6 ms late, each told when it was due: the set-points move as if none had been."""
+    start, t0, first = rig.core.at.q.copy(), rig.ns, None
+    rng = np.random.default_rng(0)
+
+    def motion(t: float) -> np.ndarray:
+        return start + LEFT1 * 0.5 * (t - np.sin(3 * t) / 3)  # up to 1 rad/s and 1.5 rad/s^2
+
+    for i in range(200):
+        if i % 20 == 0:
+            now_s = (rig.ns - t0) * 1e-9
+            rig.send(rig.chunk(lambda t, now_s=now_s: motion(now_s + t)))
+        for _ in range(2):
+            rig.ns += 5_000_000
+            rig._step_arms()
+        due_ns, late_ns = rig.ns, int(rng.uniform(0, 6_000_000))
+        rig.ns += late_ns
+        rig.sent.append(rig.core.tick(due_ns).command.copy())
+        rig.ns = due_ns
+        rig.wait(lambda: all(arm.idle() for arm in rig.arms.values()))
+        first = len(rig.sent) if i == 60 else first
+    steps = np.diff(told(rig, first)[:, 0])
+    assert np.abs(np.diff(steps)).max() / DT**2 < 3.0
+    assert rig.core.clamped["acceleration"] < 20

@@ -95,7 +95,16 @@ def wait_until(condition) -> None:
         time.sleep(0.1)
 
 
+@pytest.fixture
+def idle_machine():
+    """Arms in real time cannot share two cores with somebody else's work: their rules stop them, as they should."""
+    load, cores = os.getloadavg()[0], os.cpu_count()
+    if load > cores:
+        pytest.skip(f"the machine is busy with something else: load {load:.1f} on {cores} cores")
+
+
 @pytest.mark.timeout(120)
+@pytest.mark.usefixtures("idle_machine")
 def test_one_simulated_episode_from_start_to_end(tmp_path):
     with Stack(tmp_path, "--seed", "3") as stack:
         assert stack.end(100.0) == 0, stack.text

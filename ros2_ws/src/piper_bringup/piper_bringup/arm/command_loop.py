@@ -63,11 +63,11 @@ class CommandLoop:
             if now_ns - deadline_ns > period_ns:
                 # Missed ticks are not made up in a burst: the plan is a function of time.
                 deadline_ns = now_ns
-            self._tick()
+            self._tick(deadline_ns)
 
-    def _tick(self) -> None:
+    def _tick(self, due_ns: int) -> None:
         try:
-            self._on_tick(self._core.tick())
+            self._on_tick(self._core.tick(due_ns))
         except Exception as error:  # the loop outlives any bug: both arms are held, and it is said
             text = f"{type(error).__name__}: {error}"
             self._core.to(Mode.FAULT, self._core.find(Severity.FAULT, Reason.INTERNAL_ERROR, text))

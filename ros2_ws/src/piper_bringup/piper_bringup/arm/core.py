@@ -67,7 +67,7 @@ class Core:
         self._operation: Request | None = None
         self._auto_enable = config.auto_enable
         self._wall_minus_mono_ns: int | None = None
-        self._last_tick_ns = 0
+        self._last_tick_ns = self._due_ns = 0
         self._estop_sent_ns = 0
         self._disabled = Stretch()
         self._rates = {arm: Rate() for arm in arms}
@@ -112,9 +112,14 @@ class Core:
 
     # --- on the command thread ------------------------------------------------------------------------------
 
-    def tick(self) -> Tick:
-        """One period of the command loop."""
+    def tick(self, due_ns: int | None = None) -> Tick:
+        """One period of the command loop, due at ``due_ns``: now, unless the thread woke up late.
+
+        The plan is read at the time that was meant: read at the time of a late awakening, an even motion would
+        look uneven to the limits, which count in periods.
+        """
         self.now_ns, wall_ns = self.clock.mono_ns(), self.clock.wall_ns()
+        self._due_ns = self.now_ns if due_ns is None else min(due_ns, self.now_ns)
         self._watch_clock(wall_ns)
         self._watch_pace()
         self.feedback = {name: arm.feedback() for name, arm in self.arms.items()}
@@ -379,12 +384,12 @@ class Core:
         plan = chunks.to_plan(chunk, self._wall_minus_mono_ns)
         if plan.end_ns <= self.now_ns + self.config.plan__commit_s * 1e9:
             return self.find(Severity.WARN, Reason.CHUNK_TOO_OLD, "chunk refused: all of its points are in the past")
-        running = self._plan if self._plan is not None else standing(self.at.q, self.now_ns)
-        here = running.at(max(self.now_ns, int(plan.t_ns[0])))
-        if (jump := chunks.refuse_jump(plan, here, self.now_ns, self.config)) is not None:
+        running = self._plan if self._plan is not None else standing(self.at.q, self._due_ns)
+        here = running.at(max(self._due_ns, int(plan.t_ns[0])))
+        if (jump := chunks.refuse_jump(plan, here, self._due_ns, self.config)) is not None:
             return jump
         commit_ns, blend_ns = int(self.config.plan__commit_s * 1e9), int(self.config.plan__blend_s * 1e9)
-        joined = splice(running, plan, self.now_ns, commit_ns, blend_ns)
+        joined = splice(running, plan, self._due_ns, commit_ns, blend_ns)
         if self.safety.mode == Mode.HOLD:
             self.to(Mode.FOLLOW, self.find(Severity.INFO, Reason.CHUNK_FOLLOWED, "following action chunks"))
         self._plan = joined
@@ -410,8 +415,8 @@ class Core:
         return self.at.q
 
     def _target(self) -> Vector:
-        if self.safety.mode == Mode.FOLLOW and (self._plan is None or self.now_ns > self._plan.end_ns):
+        if self.safety.mode == Mode.FOLLOW and (self._plan is None or self._due_ns > self._plan.end_ns):
             self.to(Mode.HOLD, self.find(Severity.HOLD, Reason.NO_ROW, "no chunk covers this moment; holding"))
         if self._plan is not None and self.safety.moving:
-            return self._plan.at(self.now_ns)
+            return self._plan.at(self._due_ns)
         return self._target_before
