@@ -1,0 +1,181 @@
+"""Lateness of the driver's 100 Hz command thread inside the whole simulated graph, and what the graph costs.
+
+    python -m bench.command_loop [--seconds 30] [--save]
+
+Runs the graph of `make sim` (cell, driver, monitor, commander streaming episodes) twice: the command thread with
+SCHED_FIFO, where the system permits it, and without. Lateness, rates and real-time factor are those of the
+monitor, start-up included; CPU is that of the measured seconds, in percent of one core.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NoReturn
+
+import rclpy
+import tyro
+from diagnostic_msgs.msg import DiagnosticArray
+
+from bench.private import private, wait_for
+from bench.report import conclude
+from piper_bringup.data import names
+from piper_bringup.options import Options
+from piper_bringup.report import SUMMARY
+from piper_bringup.run_node import Starter
+from piper_bringup.supervise import Child, command
+from piper_bringup.system import Process, config_dir, environment_of, graph
+
+FIFO_PRIORITIES = (50, 0)  # the driver's default, and none
+TICKS_S = os.sysconf("SC_CLK_TCK")
+COLUMNS = (
+    "command thread",
+    "lateness p50 / p99 / max ms",
+    "real-time factor mean / min",
+    "cameras Hz, worst gap",
+    "joints Hz",
+    "CPU",
+    "together",
+)
+
+
+@dataclass(frozen=True)
+class Args:
+    """The whole simulated graph, with and without real-time priority."""
+
+    seconds: float = 30.0
+    """Measured time of each of the two runs."""
+    warm_up: float = 12.0
+    """Seconds before that, for the graph to come up and the arms to move."""
+    save: bool = False
+    """Write results/command_loop.md."""
+
+
+class Graph:
+    """The processes of one run; a context manager that ends them."""
+
+    def __init__(self, starter: Starter, processes: tuple[Process, ...]) -> None:
+        self._starter, self._processes = starter, processes
+        self._children: list[Child] = []
+        self._said: list[str] = []
+
+    def __enter__(self) -> Graph:
+        try:
+            for process in self._processes:
+                self._children.append(Child.start(process, command(process, config_dir()), self._note))
+            for process in (process for process in self._processes if process.lifecycle):
+                problem = self._starter.bring_up(process.name, lambda: bool(self._dead()))
+                if problem is not None:
+                    self.give_up(f"{process.name} did not start: {problem}")
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for child in reversed(self._children):
+            child.end(lambda child=child: child.process.patience_s)
+
+    def run(self, seconds: float) -> None:
+        """Let it run; SystemExit with what was said last when a process ends."""
+        end_s = time.monotonic() + seconds
+        while time.monotonic() < end_s:
+            self._starter.spin()
+            if dead := self._dead():
+                self.give_up(f"{', '.join(dead)} ended")
+
+    def give_up(self, why: str) -> NoReturn:
+        """SystemExit with what the processes said last."""
+        raise SystemExit("\n".join([*self._said[-40:], f"command_loop: {why}, see above"]))
+
+    def cpu_seconds(self) -> dict[str, float]:
+        """CPU time so far of each node."""
+        return {child.process.name: cpu_seconds(child.popen.pid) for child in self._children}
+
+    def _dead(self) -> list[str]:
+        return [child.process.name for child in self._children if child.returncode is not None]
+
+    def _note(self, name: str, line: str) -> None:
+        self._said.append(f"{name:>12} | {line}")
+
+
+def cpu_seconds(pid: int) -> float:
+    """User and system time of a living process."""
+    after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(after_name[11]) + int(after_name[12])) / TICKS_S
+
+
+def scheduler() -> str:
+    """What the driver's command thread runs under, from /diagnostics."""
+    said: list[str] = []
+
+    def hear(message: DiagnosticArray) -> None:
+        said.extend(v.value for s in message.status for v in s.values if v.key == "scheduler")
+
+    node = rclpy.create_node("bench")
+    node.create_subscription(DiagnosticArray, names.TOPIC_DIAGNOSTICS, hear, 10)
+    try:
+        wait_for(
+            lambda: bool(said),
+            "scheduler in /diagnostics",
+            5.0,
+            lambda: rclpy.spin_once(node, timeout_sec=0.1),
+        )
+    finally:
+        node.destroy_node()
+    return said[0]
+
+
+def processes(fifo_priority: int, out: str) -> tuple[Process, ...]:
+    """The graph of `make sim`, episodes without end."""
+    found = graph(Options(backend="mujoco", episodes=0, out=out), config_dir())
+    extra = {"fifo_priority": fifo_priority}
+    return tuple(replace(p, parameters=p.parameters | extra) if p.name == names.DRIVER_NODE else p for p in found)
+
+
+def measure(args: Args, starter: Starter, fifo_priority: int) -> tuple[str, ...]:
+    """One run; a row of the table."""
+    with tempfile.TemporaryDirectory() as out:
+        with Graph(starter, processes(fifo_priority, out)) as running:
+            running.run(args.warm_up)
+            before = running.cpu_seconds()
+            running.run(args.seconds)
+            after = running.cpu_seconds()
+            scheduled = scheduler()
+        summary = json.loads((Path(out) / SUMMARY).read_text())
+    if summary["lateness_ms"] is None:
+        running.give_up("the arms never got power")
+    return row(scheduled, summary, {name: (after[name] - before[name]) / args.seconds for name in after})
+
+
+def row(scheduled: str, summary: dict, cpu: dict[str, float]) -> tuple[str, ...]:
+    """One line of the table."""
+    late, factor, topics = summary["lateness_ms"], summary["real_time_factor"], summary["topics"]
+    cameras = [topics[names.image_topic(camera)] for camera in names.CAMERAS if names.image_topic(camera) in topics]
+    return (
+        scheduled,
+        f"{late['p50']:.2f} / {late['p99']:.2f} / {late['max']:.2f}",
+        f"{factor['mean']:.3f} / {factor['min']:.3f}" if factor else "not told",
+        f"{min(c['hz'] for c in cameras):.1f}, {max(c['worst_gap_ms'] for c in cameras):.0f} ms" if cameras else "none",
+        f"{topics[names.TOPIC_JOINT_STATES]['hz']:.1f}",
+        ", ".join(f"{name} {share:.0%}" for name, share in sorted(cpu.items(), key=lambda one: -one[1])),
+        f"{sum(cpu.values()):.0%}",
+    )
+
+
+def main(args: Args) -> None:
+    """Both runs."""
+    with private():
+        os.environ.update(environment_of(Options(backend="mujoco"), config_dir()))
+        with Starter() as starter:
+            rows = [measure(args, starter, priority) for priority in FIFO_PRIORITIES]
+            notes = f"{args.seconds:g} s measured after {args.warm_up:g} s, task lift_bar, three cameras 320x240."
+            conclude("Command loop in the whole simulated graph", COLUMNS, rows, notes, args.save)
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Args, prog="python -m bench.command_loop"))
