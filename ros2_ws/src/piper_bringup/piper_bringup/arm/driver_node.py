@@ -16,7 +16,7 @@ from trajectory_msgs.msg import JointTrajectory
 from piper_bringup import parameters
 from piper_bringup.arm import messages
 from piper_bringup.arm.clock import Clock
-from piper_bringup.arm.command_loop import CommandLoop
+from piper_bringup.arm.command_loop import CommandLoop, real_time
 from piper_bringup.arm.config import DriverConfig
 from piper_bringup.arm.core import Core, Tick
 from piper_bringup.arm.piper import Arm
@@ -38,6 +38,9 @@ class DriverNode(LifecycleNode):
     def __init__(self) -> None:
         super().__init__(names.DRIVER_NODE)
         self.config = DriverConfig.from_parameters(parameters.load(self, DriverConfig.defaults()))
+        # Every thread made from here on inherits it: a thread without it that holds the interpreter would keep the
+        # command thread and an emergency stop waiting behind other programs.
+        real_time(self.config.fifo_priority // 2)
         self._core: Core | None = None
         self._loop: CommandLoop | None = None
         self._ticks: deque[Tick] = deque(maxlen=100)
