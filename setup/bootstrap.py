@@ -63,8 +63,11 @@ def check_system(checkout: Checkout) -> None:
     absent = needs.missing()
     if absent and needs.can_install():
         command = needs.apt_command(absent, root=True)
-        with timed(f"installing {', '.join(need.what for need in absent)} with apt-get"):
-            checkout.run("apt", "env", "DEBIAN_FRONTEND=noninteractive", "sh", "-c", command)
+        try:
+            with timed(f"installing {', '.join(need.what for need in absent)} with apt-get"):
+                checkout.run("apt", "env", "DEBIAN_FRONTEND=noninteractive", "sh", "-c", command)
+        except SetupError as error:
+            print(f"setup: {error}", flush=True)
         absent = needs.missing()
     if absent:
         message = needs.describe(absent, root=os.geteuid() == 0)

@@ -62,6 +62,19 @@ def test_root_installs_what_is_missing(tmp_path, monkeypatch):
     assert [words[-1] for words in ran] == [needs.apt_command([nothing("cmake", "cmake")], root=True)]
 
 
+def test_what_only_the_cameras_need_may_fail_to_install(tmp_path, monkeypatch, capsys):
+    def offline(*_: object) -> None:
+        raise SetupError("check the network")
+
+    monkeypatch.setattr(needs, "missing", lambda: [nothing("libEGL", "libegl1", "no cameras")])
+    monkeypatch.setattr(needs, "can_install", lambda: True)
+    monkeypatch.setattr(Checkout, "run", offline)
+    bootstrap.check_system(Checkout(tmp_path, "wheels", {}, 0))
+    said = capsys.readouterr().out
+    assert "check the network" in said
+    assert "no cameras without it" in said
+
+
 @pytest.mark.parametrize(("system", "machine"), [("Linux", "aarch64"), ("Darwin", "x86_64")])
 def test_machines_without_wheels_are_told_to_install_ros(monkeypatch, system, machine):
     monkeypatch.setattr("platform.system", lambda: system)

@@ -15,6 +15,7 @@ from piper_bringup.data import names
 POWERED = (Mode.HOLD, Mode.FOLLOW, Mode.PARK)  # errors and deadlines of other modes mean nothing
 OUTCOMES = {2: "succeeded", 3: "failed", 4: "timed out", 5: "aborted"}  # smp_msgs/EpisodeEvent kinds
 RESET, STARTED = 0, 1
+ABOUT_MANY = ("PROCESS_DIED", "TOPIC_SILENT", "TOPIC_BACK")  # reasons that name a process or a topic in their text
 LIVE_TOPICS = (names.TOPIC_JOINT_STATES, names.TOPIC_ACTION_CHUNK, *map(names.image_topic, names.CAMERAS))
 REAL_TIME_FACTOR = "real_time_factor"  # key in /diagnostics
 LATENESS = ("p50", "p99", "max")
@@ -103,7 +104,7 @@ class Record:
         self.arms: dict[str, ArmRecord] = {}
         self.episodes: list[Episode] = []
         self.real_time_factor = RealTimeFactor()
-        self._events: dict[tuple[str, str, str], dict[str, object]] = {}
+        self._events: dict[tuple[str, str, str, str], dict[str, object]] = {}
         self._line_ns, self._line_counts = now_ns, {}
 
     def arrived(self, topic: str, t_ns: int) -> None:
@@ -115,13 +116,13 @@ class Record:
         self.arms.setdefault(status.arm, ArmRecord()).add(status)
 
     def safety_event(self, event: object) -> None:
-        """A smp_msgs/SafetyEvent: counted by source, reason and arm; the newest sentence is kept."""
-        key = (event.source, event.reason, event.arm)
-        entry = self._events.setdefault(key, dict(zip(("source", "reason", "arm"), key, strict=True), published=0))
-        entry["severity"] = max(int(event.severity), entry.get("severity", 0))
-        entry["text"] = event.text
-        entry["count"] = int(event.count)
-        entry["published"] += 1
+        """A smp_msgs/SafetyEvent: one entry by source, reason, arm and what it is about; newest sentence kept."""
+        about = event.text if event.reason in ABOUT_MANY else ""
+        entry = self._events.setdefault((event.source, event.reason, event.arm, about), {"count": 0, "severity": 0})
+        entry |= {"source": event.source, "reason": event.reason, "arm": event.arm, "text": event.text}
+        entry["severity"] = max(int(event.severity), entry["severity"])
+        # A driver says a lasting condition once a second and counts all of it; of the others each is one.
+        entry["count"] = entry["count"] + 1 if about else int(event.count)
 
     def episode_event(self, event: object) -> None:
         """A smp_msgs/EpisodeEvent. The first outcome of an episode stands."""

@@ -22,7 +22,6 @@ class Outage:
 
     expected: Expected
     back: bool
-    silent_s: float
 
     @property
     def text(self) -> str:
@@ -30,7 +29,8 @@ class Outage:
         topic, node = self.expected.topic, self.expected.node
         if self.back:
             return f"{topic} from {node} is back"
-        return f"{topic} is silent for {self.silent_s:.1f} s: {node} should be publishing it"
+        limit_s = self.expected.limit_ns * 1e-9
+        return f"{topic} is silent for more than {limit_s:g} s: {node} should be publishing it"
 
 
 class Silence:
@@ -58,5 +58,5 @@ class Silence:
             silent = now_ns - t_ns > expected.limit_ns
             if silent != (topic in self._silent):
                 self._silent ^= {topic}
-                changes.append(Outage(expected, not silent, (now_ns - t_ns) * 1e-9))
+                changes.append(Outage(expected, not silent))
         return changes

@@ -11,7 +11,7 @@ from piper_bringup.can.frames import Ctrl, Move
 from piper_bringup.cell import motion, tasks
 from piper_bringup.cell.host import Cell, Refused
 from piper_bringup.cell.task import Task
-from piper_bringup.data.names import ARMS, DT_NS, REST_RAD
+from piper_bringup.data.names import ARMS, REST_RAD
 
 CHANNELS = {"left": "can_left", "right": "can_right"}
 
@@ -61,10 +61,8 @@ class Commander:
 def test_an_episode_through_the_can_wire_succeeds_once(cell):
     rows = motion.plan(cell.world.task.script(cell.world.poses()), motion.rest())
     commander = Commander(cell)
-    cell.began()
     assert commander.follow(rows)
     assert cell.world.goals_reached() == ("grasped", "lifted level", "put down")
-    assert len(rows) * DT_NS * 0.7e-9 < cell.episode_s < len(rows) * DT_NS * 1.1e-9
     assert not commander.ticks(50)  # success is told once
 
 

@@ -17,7 +17,6 @@ from trajectory_msgs.msg import JointTrajectory
 
 from piper_bringup.data import names
 
-
 # Arms and driver run in real time here. On a machine that cannot keep that up for a moment, the driver rightly
 # faults (S10, S11), which says nothing about what is tested: another try does.
 pytestmark = pytest.mark.flaky(reruns=3, reruns_delay=2)
@@ -86,16 +85,17 @@ def test_s27_a_second_commander_is_named(driver):
     driver.enabled()
     driver.follow(0.6)
     intruder = Node("intruder")
-    publisher = intruder.create_publisher(JointTrajectory, names.TOPIC_ACTION_CHUNK, 1)
-    driver.until(lambda: driver.chunks.publish(driver.chunk()) or "TWO_COMMANDERS" in driver.reasons())
-    text = next(e.text for e in driver.events if e.reason == "TWO_COMMANDERS")
-    assert "/intruder" in text and "/driver_test" in text
-    before = driver.q()
-    driver.follow(0.6)
-    assert driver.mode() == "HOLD"
-    assert np.abs(driver.q() - before).max() < 0.02
-    intruder.destroy_publisher(publisher)
-    intruder.destroy_node()
+    try:
+        intruder.create_publisher(JointTrajectory, names.TOPIC_ACTION_CHUNK, 1)
+        driver.until(lambda: driver.chunks.publish(driver.chunk()) or "TWO_COMMANDERS" in driver.reasons())
+        text = next(e.text for e in driver.events if e.reason == "TWO_COMMANDERS")
+        assert "/intruder" in text and "/driver_test" in text
+        before = driver.q()
+        driver.follow(0.6)
+        assert driver.mode() == "HOLD"
+        assert np.abs(driver.q() - before).max() < 0.02
+    finally:
+        intruder.destroy_node()
     driver.until(lambda: driver.chunks.publish(driver.chunk()) or driver.mode() == "FOLLOW")
 
 

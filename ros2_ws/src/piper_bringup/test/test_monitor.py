@@ -53,7 +53,7 @@ def test_an_outage_and_its_end_are_each_told_once(last_step, silent_steps):
 def test_the_outage_names_topic_and_node():
     (_, outage), *rest = run(heard_until_step=3, steps=20)
     assert rest == []
-    assert "/joint_states is silent" in outage.text and "piper_driver should be publishing" in outage.text
+    assert outage.text == "/joint_states is silent for more than 0.5 s: piper_driver should be publishing it"
 
 
 def test_a_topic_that_was_never_heard_is_not_missed():
@@ -139,6 +139,14 @@ def test_safety_events_are_gathered_by_reason_worst_first():
         record.safety_event(one)
     events = record.summary(0)["safety_events"]
     assert [(e["reason"], e["count"], e["text"]) for e in events] == [("BUS_LOST", 1, "b"), ("NO_ROW", 2, "c")]
+
+
+def test_every_dead_process_and_silent_topic_has_its_own_entry():
+    record = Record(0)
+    for text in ("process cell died", "process monitor died", "process cell died"):
+        record.safety_event(safety("PROCESS_DIED", 1, 1, text))
+    events = record.summary(0)["safety_events"]
+    assert [(e["text"], e["count"]) for e in events] == [("process cell died", 2), ("process monitor died", 1)]
 
 
 def diagnostics(**values: str) -> SimpleNamespace:

@@ -103,6 +103,7 @@ def idle_machine():
         pytest.skip(f"the machine is busy with something else: load {load:.1f} on {cores} cores")
 
 
+@pytest.mark.flaky(reruns=2, reruns_delay=2)  # the work of others may begin after the look at the load
 @pytest.mark.timeout(120)
 @pytest.mark.usefixtures("idle_machine")
 def test_one_simulated_episode_from_start_to_end(tmp_path):
@@ -119,17 +120,10 @@ def test_one_simulated_episode_from_start_to_end(tmp_path):
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize(
-    ("node", "args", "when"),
-    [
-        ("piper_driver", ["--no-commander"], "left HOLD"),  # said by the monitor: it hears everything
-        ("cell", ["--no-commander"], "left HOLD"),
-        ("commander", [], "CHUNK_FOLLOWED"),
-    ],
-)
-def test_a_killed_process_is_named_and_ends_the_run(tmp_path, node, args, when):
-    with Stack(tmp_path, *args) as stack:
-        stack.wait_for(when)
+@pytest.mark.parametrize("node", ["piper_driver", "cell", "commander"])
+def test_a_killed_process_is_named_and_ends_the_run(tmp_path, node):
+    with Stack(tmp_path) as stack:
+        stack.wait_for("[monitor]: /joint_states")  # the monitor hears everybody
         os.kill(stack.pid(node), signal.SIGKILL)
         assert stack.end() == 1
     assert f"process {node} was killed by signal 9" in stack.text

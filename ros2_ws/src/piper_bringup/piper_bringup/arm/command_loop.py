@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable
@@ -10,6 +9,7 @@ from collections.abc import Callable
 import numpy as np
 
 from piper_bringup.arm.core import Core, Tick
+from piper_bringup.arm.realtime import real_time
 from piper_bringup.arm.safety import Mode, Reason, Severity
 
 _LATENESS_TICKS = 6000  # one minute at 100 Hz
@@ -22,7 +22,8 @@ class CommandLoop:
         self._core, self._on_tick, self._on_error = core, on_tick, on_error
         self._stop = threading.Event()
         self._lateness_ns = np.zeros(_LATENESS_TICKS, dtype=np.int64)  # ring
-        self._ticks = 0
+        self._ticks = self._reckoned_at = 0
+        self._reckoned = (0.0, 0.0, 0.0)
         self._thread = threading.Thread(target=self._run, name="command-loop", daemon=True)
         self.scheduler = "not started"
 
@@ -43,10 +44,11 @@ class CommandLoop:
 
     def lateness_ms(self) -> tuple[float, float, float]:
         """Median, 99th percentile and maximum of how late the last minute's ticks began [ms]."""
-        late = self._lateness_ns[: min(self._ticks, _LATENESS_TICKS)] * 1e-6
-        if not len(late):
-            return 0.0, 0.0, 0.0
-        return float(np.median(late)), float(np.percentile(late, 99)), float(late.max())
+        if self._ticks - self._reckoned_at >= self._core.config.command_rate_hz:  # once a second is enough
+            late = self._lateness_ns[: min(self._ticks, _LATENESS_TICKS)] * 1e-6
+            self._reckoned_at = self._ticks
+            self._reckoned = float(np.median(late)), float(np.percentile(late, 99)), float(late.max())
+        return self._reckoned
 
     def _run(self) -> None:
         self.scheduler = real_time(self._core.config.fifo_priority)
@@ -72,14 +74,3 @@ class CommandLoop:
             text = f"{type(error).__name__}: {error}"
             self._core.to(Mode.FAULT, self._core.find(Severity.FAULT, Reason.INTERNAL_ERROR, text))
             self._on_error(error)
-
-
-def real_time(priority: int) -> str:
-    """Ask for SCHED_FIFO for the calling thread; the scheduler it got, in words."""
-    if priority == 0:
-        return "SCHED_OTHER (fifo_priority is 0)"
-    try:
-        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(priority))
-    except (PermissionError, OSError) as error:
-        return f"SCHED_OTHER ({error.strerror}: grant CAP_SYS_NICE or an rtprio limit for SCHED_FIFO)"
-    return f"SCHED_FIFO {priority}"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
-from collections import deque
+from queue import SimpleQueue
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
@@ -16,7 +17,7 @@ from trajectory_msgs.msg import JointTrajectory
 from piper_bringup import parameters
 from piper_bringup.arm import messages
 from piper_bringup.arm.clock import Clock
-from piper_bringup.arm.command_loop import CommandLoop, real_time
+from piper_bringup.arm.command_loop import CommandLoop
 from piper_bringup.arm.config import DriverConfig
 from piper_bringup.arm.core import Core, Tick
 from piper_bringup.arm.piper import Arm
@@ -38,12 +39,10 @@ class DriverNode(LifecycleNode):
     def __init__(self) -> None:
         super().__init__(names.DRIVER_NODE)
         self.config = DriverConfig.from_parameters(parameters.load(self, DriverConfig.defaults()))
-        # Every thread made from here on inherits it: a thread without it that holds the interpreter would keep the
-        # command thread and an emergency stop waiting behind other programs.
-        real_time(self.config.fifo_priority // 2)
         self._core: Core | None = None
         self._loop: CommandLoop | None = None
-        self._ticks: deque[Tick] = deque(maxlen=100)
+        self._ticks: SimpleQueue[Tick | None] = SimpleQueue()  # None ends the publishing thread
+        self._publishing = threading.Thread(target=self._publish_ticks, name="publish", daemon=True)
         self._newest: Tick | None = None
         self._service_node: Services | None = None
         self._said: tuple[Mode, bool] | None = None
@@ -58,12 +57,13 @@ class DriverNode(LifecycleNode):
         if len(set(channels.values())) < len(channels):
             self.get_logger().error(f"both arms are on CAN channel {channels['left']!r}: name two different ones")
             return TransitionCallbackReturn.FAILURE
-        times = (config.timeouts__reconnect_s, config.timeouts__reconnect_max_s)
+        below = config.fifo_priority // 2
+        times = (config.timeouts__reconnect_s, config.timeouts__reconnect_max_s, below)
         arms = {name: Arm(name, channel, config.can_backend, clock, *times) for name, channel in channels.items()}
         self._core = Core(config, arms, clock)
-        self._loop = CommandLoop(self._core, self._ticks.append, self._tick_failed)
+        self._loop = CommandLoop(self._core, self._ticks.put, self._tick_failed)
         self._make_topics()
-        self._service_node = Services(self._core, self._is_ticking)
+        self._service_node = Services(self._core, self._is_ticking, below)
         for arm in arms.values():
             arm.start()
         self.get_logger().info("\n" + startup_table(config))
@@ -98,6 +98,8 @@ class DriverNode(LifecycleNode):
             except KeyboardInterrupt:  # enough of parking: stop here
                 self._finish_step(core, "hold")
         self._loop.stop()
+        self._ticks.put(None)
+        self._publishing.join(timeout=1.0)
         for arm in core.arms.values():
             arm.stop()
         self._service_node.close()
@@ -114,7 +116,6 @@ class DriverNode(LifecycleNode):
         give_up_ns = time.monotonic_ns() + int((self.config.timeouts__park_s + 2.0) * 1e9)
         while request.result is None and time.monotonic_ns() < give_up_ns:
             time.sleep(0.01)
-            self._publish_fast()
         self.get_logger().info(f"shutdown, {step}: {request.result[1] if request.result else 'no answer'}")
 
     # --- wiring ---------------------------------------------------------------------------------------------
@@ -127,7 +128,7 @@ class DriverNode(LifecycleNode):
         self._estop_state = self.create_publisher(Bool, names.TOPIC_ESTOP_STATE, _LATCHED)
         self._diagnostics = self.create_publisher(DiagnosticArray, names.TOPIC_DIAGNOSTICS, 10)
         self.create_subscription(JointTrajectory, names.TOPIC_ACTION_CHUNK, self._on_chunk, 1)
-        every(self, 0.01, self._publish_fast)
+        self._publishing.start()
         every(self, 0.1, self._publish_status)
         every(self, 1.0, self._publish_diagnostics)
 
@@ -145,17 +146,17 @@ class DriverNode(LifecycleNode):
         who = sorted(f"{i.node_namespace.rstrip('/')}/{i.node_name}" for i in found)
         self._core.commanders(tuple(who))
 
-    # --- publishing, on the executor's thread -----------------------------------------------------------------
+    # --- publishing -------------------------------------------------------------------------------------------
 
-    def _publish_fast(self) -> None:
-        while self._ticks:
-            tick = self._newest = self._ticks.popleft()
+    def _publish_ticks(self) -> None:
+        """On a thread of its own: at 100 Hz the executor costs more than what it executes."""
+        while (tick := self._ticks.get()) is not None:
+            self._newest = tick
             if tick.live:
                 self._joint_states.publish(messages.joint_state(tick))
             if tick.command is not None:
                 for arm, publisher in self._commands.items():
                     publisher.publish(messages.joint_command(tick, arm))
-        if self._newest is not None:
             self._publish_events()
 
     def _publish_events(self) -> None:
@@ -197,7 +198,7 @@ class DriverNode(LifecycleNode):
 
 def main() -> None:
     """Run until Ctrl-C; the arms are left as on_shutdown says."""
-    sys.setswitchinterval(0.0005)  # the command thread must not wait 5 ms for the interpreter
+    sys.setswitchinterval(0.005)  # the command thread must not wait 5 ms for the interpreter
     spin(DriverNode)
 
 

@@ -13,6 +13,7 @@ from piper_sdk import C_PiperInterface_V2
 
 from piper_bringup.arm.clock import Clock
 from piper_bringup.arm.link import FEEDBACK_IDS, LEADER_IDS, Link, LinkError
+from piper_bringup.arm.realtime import real_time
 
 Vector = NDArray[np.float64]
 
@@ -78,12 +79,20 @@ class Arm:
     """One arm. Its thread opens the bus, sends, notices silence and reopens with back-off; nobody else sends."""
 
     def __init__(
-        self, name: str, channel: str, backend: str, clock: Clock, reconnect_s: float, reconnect_max_s: float
+        self,
+        name: str,
+        channel: str,
+        backend: str,
+        clock: Clock,
+        reconnect_s: float,
+        reconnect_max_s: float,
+        priority: int = 0,
     ) -> None:
         self.name = name
         self.link = Link(channel, backend, clock)
         self._clock = clock
         self._back_off = (reconnect_s, reconnect_max_s)
+        self._priority = priority
         self._wake = threading.Condition()
         self._urgent: deque[Callable[[], None]] = deque()
         self._set_point: tuple[tuple[int, ...], int, int, int] | None = None
@@ -209,6 +218,7 @@ class Arm:
 
     def _run(self) -> None:
         """The only thread that touches the sending side of this arm's bus."""
+        real_time(self._priority)
         wait_s, next_try_ns = self._back_off[0], 0
         while True:
             if not self.link.is_open:

@@ -17,6 +17,7 @@ from rclpy.node import Node
 from std_srvs.srv import SetBool, Trigger
 
 from piper_bringup.arm.core import Core
+from piper_bringup.arm.realtime import real_time
 from piper_bringup.data import names
 from smp_msgs.srv import ResetEstop, SetSpeed
 
@@ -28,9 +29,9 @@ TRIGGERS = ("hold", "estop", "park", "clear_errors")
 class Services(Node):
     """Node `piper_driver_services` with services `/piper_driver/*`."""
 
-    def __init__(self, core: Core, is_ticking: Callable[[], bool]) -> None:
+    def __init__(self, core: Core, is_ticking: Callable[[], bool], priority: int) -> None:
         super().__init__(f"{names.DRIVER_NODE}_services")
-        self._core, self._is_ticking = core, is_ticking
+        self._core, self._is_ticking, self._priority = core, is_ticking, priority
         group = ReentrantCallbackGroup()
         self._add(SetBool, "enable", self._enable, group)
         for name in TRIGGERS:
@@ -51,6 +52,7 @@ class Services(Node):
         self.create_service(kind, f"/{names.DRIVER_NODE}/{name}", callback, callback_group=group)
 
     def _spin(self) -> None:
+        real_time(self._priority)
         with suppress(ExternalShutdownException):
             self._executor.spin()
 

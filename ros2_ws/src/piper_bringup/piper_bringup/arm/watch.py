@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import count
 
 import numpy as np
 
@@ -103,8 +102,9 @@ def faults(arm: str, feedback: Feedback, config: DriverConfig) -> Iterator[Findi
     broken = [i + 1 for i in range(6) if feedback.err_code >> i & 1]
     if broken:
         yield _fault(Reason.JOINT_COMMUNICATION, arm, f"{arm} arm: no communication with joint {_list(broken)}")
+    bits = feedback.motor_bits.tolist()
     for bit, what in MOTOR_BITS.items():
-        joints = [i + 1 for i in range(6) if int(feedback.motor_bits[i]) >> bit & 1]
+        joints = [i + 1 for i in range(6) if bits[i] >> bit & 1]
         if joints:
             yield _fault(Reason.MOTOR_FAULT, arm, f"{arm} arm: {what} at joint {_list(joints)}")
     for bit, what in GRIPPER_FAULT_BITS.items():
@@ -130,7 +130,7 @@ def warnings(arm: str, feedback: Feedback, config: DriverConfig) -> Iterator[Fin
 
 def power_lost(arm: str, feedback: Feedback) -> Finding | None:
     """A joint that should hold has no power."""
-    off = [i + 1 for i, on in zip(count(), feedback.enabled, strict=False) if not on]
+    off = [i + 1 for i, on in enumerate(feedback.enabled.tolist()) if not on]
     if not off:
         return None
     return _fault(Reason.MOTOR_POWER_LOST, arm, f"{arm} arm: joint {_list(off)} lost its power")
@@ -189,7 +189,7 @@ def _fault(reason: Reason, arm: str, text: str) -> Finding:
 
 
 def _hottest(feedback: Feedback) -> float:
-    return float(max(feedback.motor_temp_c.max(), feedback.driver_temp_c.max()))
+    return max(*feedback.motor_temp_c.tolist(), *feedback.driver_temp_c.tolist())
 
 
 def _list(numbers: list[int]) -> str:

@@ -49,6 +49,7 @@ class CellNode(Node):
         self._cell = Cell(str(values["task"]), int(values["seed"]), channels)
         self._failure: Exception | None = None
         self._tick_count = self._pictures = 0
+        self._began_ns = time.monotonic_ns()
         self._events = self.create_publisher(EpisodeEvent, names.TOPIC_EPISODE_EVENT, EVENTS_QOS)
         self._objects = self.create_publisher(PointCloud2, "~/objects", 2)
         self._diagnostics = self.create_publisher(DiagnosticArray, names.TOPIC_DIAGNOSTICS, 10)
@@ -83,7 +84,7 @@ class CellNode(Node):
                 self._studio.offer(Instant(now_ns, world.model, world.qpos()))
             self._objects.publish(messages.objects(now_ns, world.slots()))
         if succeeded:
-            took_s = self._cell.episode_s
+            took_s = (time.monotonic_ns() - self._began_ns) * 1e-9
             self._publish_episode(EpisodeEvent.SUCCEEDED, took_s, "all goals of the task are reached")
 
     def _on_failure(self, error: Exception) -> None:
@@ -122,7 +123,7 @@ class CellNode(Node):
     def _on_event(self, event: EpisodeEvent) -> None:
         """Whoever commands the arms says when the motion begins; the time to success counts from there."""
         if event.kind == EpisodeEvent.STARTED:
-            self._cell.began()
+            self._began_ns = time.monotonic_ns()
 
     def _on_reset(self, request: ResetEpisode.Request, response: ResetEpisode.Response) -> ResetEpisode.Response:
         try:
@@ -130,6 +131,7 @@ class CellNode(Node):
         except ValueError as error:
             response.success, response.message = False, str(error)
         else:
+            self._began_ns = time.monotonic_ns()
             response.success, response.message = True, f"objects of {episode.task} placed for seed {episode.seed}"
             self._publish_episode(EpisodeEvent.RESET, 0.0, response.message)
         episode = self._cell.episode

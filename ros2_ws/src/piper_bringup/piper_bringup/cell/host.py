@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -32,7 +32,6 @@ class Episode:
     instruction: str
     seed: int
     number: int  # counts up from 0
-    since_ns: int  # simulated time when its motion began, or its objects were placed
 
 
 class Cell:
@@ -71,11 +70,6 @@ class Cell:
         """The present episode."""
         return self._episode
 
-    @property
-    def episode_s(self) -> float:
-        """Simulated time since the episode began."""
-        return (self._world.t_ns - self._episode.since_ns) * 1e-9
-
     def tick(self) -> bool:
         """5 ms: commands in, firmware, physics, feedback out. True when the task has just succeeded."""
         with self._lock:
@@ -89,10 +83,6 @@ class Cell:
                 link.arm.measured(self._world.arm_state(arm))
                 link.give()
             return self._world.success() and not before
-
-    def began(self) -> None:
-        """The motion of the episode begins now."""
-        self._episode = replace(self._episode, since_ns=self._world.t_ns)
 
     def reset(self, task: str = "", seed: int = -1) -> Episode:
         """Objects of `task` (empty: the present one) for `seed` (negative: the next one); the arms stay.
@@ -119,7 +109,7 @@ class Cell:
 
     def _described(self, seed: int, number: int) -> Episode:
         task = self._world.task
-        return Episode(task.name, task.instruction, seed, number, self._world.t_ns)
+        return Episode(task.name, task.instruction, seed, number)
 
     def _refuse_away_from_rest(self) -> None:
         for arm in ARMS:

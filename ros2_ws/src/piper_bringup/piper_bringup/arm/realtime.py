@@ -1,0 +1,16 @@
+"""Real-time priority for the threads that a motion or an emergency stop waits for."""
+
+from __future__ import annotations
+
+import os
+
+
+def real_time(priority: int) -> str:
+    """Ask for SCHED_FIFO for the calling thread, not for those it starts; the scheduler it got, in words."""
+    if priority == 0:
+        return "SCHED_OTHER (fifo_priority is 0)"
+    try:
+        os.sched_setscheduler(0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(priority))
+    except OSError as error:
+        return f"SCHED_OTHER ({error.strerror}: grant CAP_SYS_NICE or an rtprio limit for SCHED_FIFO)"
+    return f"SCHED_FIFO {priority}"
