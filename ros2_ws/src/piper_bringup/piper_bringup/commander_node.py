@@ -19,7 +19,7 @@ from std_srvs.srv import SetBool, Trigger
 from trajectory_msgs.msg import JointTrajectory
 
 from piper_bringup import parameters
-from piper_bringup.arm.safety import Mode
+from piper_bringup.arm.safety import Mode, Reason
 from piper_bringup.cell.expert import demonstrate
 from piper_bringup.commander import REPLAN_NS, Stream, Window, chunk, trouble
 from piper_bringup.data import names
@@ -56,6 +56,7 @@ class CommanderNode(Node):
         self._episode = EpisodeEvent()
         self._sent: Window | None = None
         self._moved_ns = self._began_ns = 0
+        self._estopped = False  # from then on only a person enables
         self._since_ns = self._said_ns = self._enabled_ns = time.monotonic_ns()
         self._answer: Future | None = None
         self._phase: Callable[[], None] = self._plan
@@ -91,11 +92,12 @@ class CommanderNode(Node):
         modes = [status.mode for status, _ in self._status.values()]
         matched = self._chunks.get_subscription_count() > 0
         ready = matched and self._reset.service_is_ready() and self._park.service_is_ready()
-        if modes == [Mode.HOLD] * len(names.ARMS) and ready:
+        held_by_person = any(s.reason == Reason.OPERATOR_HOLD for s, _ in self._status.values())
+        if modes == [Mode.HOLD] * len(names.ARMS) and ready and not held_by_person:
             request = ResetEpisode.Request(task=self._values["task"], seed=self._seed)
             self._call(self._reset, request, self._wait_for_reset)
             return
-        if modes == [Mode.DISABLED] * len(names.ARMS) and self._values["enable"]:
+        if modes == [Mode.DISABLED] * len(names.ARMS) and self._values["enable"] and not self._estopped:
             self._ask_for_power(now_ns)
         told = ", ".join(f"{a} arm {s.mode_name} ({s.reason})" for a, (s, _) in sorted(self._status.items()))
         told = (
@@ -116,9 +118,17 @@ class CommanderNode(Node):
     def _wait_for_reset(self) -> None:
         if not self._answer.done():
             return
-        answer = self._answer.result()
-        if not answer.success:
-            self._give_up(f"the cell refuses the episode: {answer.message}")
+        self._placed = self._answer.result()
+        if not self._placed.success:
+            self._give_up(f"the cell refuses the episode: {self._placed.message}")
+        self._call(self._enable, SetBool.Request(data=True), self._wait_for_enable)  # parked arms follow nobody
+
+    def _wait_for_enable(self) -> None:
+        if not self._answer.done():
+            return
+        if not self._answer.result().success:
+            self._give_up(f"the arms do not follow: {self._answer.result().message}")
+        answer = self._placed
         self._outcome = None
         self._stream = Stream(self._motion, time.monotonic_ns())
         self._moved_ns = self._began_ns = self._stream.began_ns
@@ -198,6 +208,7 @@ class CommanderNode(Node):
 
     def _on_status(self, status: ArmStatus) -> None:
         self._status[status.arm] = (status, time.monotonic_ns())
+        self._estopped |= status.mode == Mode.ESTOP
 
     def _on_episode(self, event: EpisodeEvent) -> None:
         if (

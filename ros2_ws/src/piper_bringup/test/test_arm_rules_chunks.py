@@ -65,6 +65,14 @@ WRONG = {
         Reason.CHUNK_TIMES,
     ),
     "times equal": (lambda r: spoil(r, from_t_obs_ns=np.full(16, 50 * MS)), Reason.CHUNK_TIMES),
+    "crowded rows": (
+        lambda r: spoil(r, from_t_obs_ns=np.append(np.arange(1, 16) * 50 * MS, 750 * MS + 1)),
+        Reason.CHUNK_TIMES,
+    ),
+    "uneven rows": (
+        lambda r: spoil(r, from_t_obs_ns=np.append(np.arange(1, 16) * 20 * MS, 900 * MS)),
+        Reason.CHUNK_TIMES,
+    ),
     "an hour long": (lambda r: spoil(r, from_t_obs_ns=r.chunk().from_t_obs_ns * 5000), Reason.CHUNK_TIMES),
     "over a limit": (lambda r: with_value(r, -0.15), Reason.CHUNK_OUT_OF_LIMITS),
     "gripper in percent": (lambda r: with_value(r, 0.5, column=6), Reason.CHUNK_OUT_OF_LIMITS),
@@ -75,7 +83,7 @@ WRONG = {
     "no stamp": (lambda r: spoil(r, t_obs_ns=0), Reason.CHUNK_TOO_OLD),
     "from the future": (lambda r: spoil(r, t_obs_ns=r.wall_ns() + 161 * MS), Reason.CHUNK_FROM_FUTURE),
     "all in the past": (
-        lambda r: spoil(r, t_obs_ns=r.wall_ns() - 200 * MS, from_t_obs_ns=np.arange(1, 17) * MS),
+        lambda r: spoil(r, t_obs_ns=r.wall_ns() - 200 * MS, from_t_obs_ns=np.arange(1, 17) * 10 * MS),
         Reason.CHUNK_TOO_OLD,
     ),
 }

@@ -250,3 +250,31 @@ def test_s23_the_back_off_doubles_up_to_ten_seconds(rig):
     gaps = np.diff(tries) * 1e-9
     assert gaps == pytest.approx([2, 4, 8, 10][: len(gaps)], abs=0.35)
     assert len(gaps) >= 3
+
+
+def test_s24_the_other_arm_is_watched_while_one_is_away(rig):
+    """The right arm's teach button is pressed while the left bus is gone: nothing may pull it out of the hand."""
+    moving(rig)
+    rig.sides["left"].segment.down()
+    rig.wait(lambda: rig.arms["left"].link.read_failed)
+    rig.run(0.1)
+    assert rig.mode() == Mode.FAULT
+    side = rig.sides["right"]
+    side.fault(ctrl_mode=2)
+    rig.run(0.1)
+    assert Reason.TEACH_MODE in rig.reasons()
+    side.heard.clear()
+    rig.run(0.4)
+    assert not {i for i, _ in side.heard} & {0x151, 0x155, 0x156, 0x157, 0x159}
+
+
+def test_an_exception_in_a_sender_reopens_the_bus_instead_of_ending_the_thread(rig):
+    arm = rig.arms["left"]
+
+    def broken() -> None:
+        raise RuntimeError("boom")
+
+    arm._do(broken)
+    rig.run(3.0)
+    assert rig.mode() == Mode.DISABLED and {Reason.BUS_LOST, Reason.FEEDBACK_LOST} & set(rig.reasons())
+    assert rig.ask("enable")[0]

@@ -235,3 +235,56 @@ def test_a_restarted_driver_takes_over_an_arm_that_holds(rig):
     rig.run(0.5)
     assert rig.q() == pytest.approx(before, abs=1e-3)
     assert not heard(rig, ENABLE)
+
+
+def test_s16_the_measured_target_is_sent_before_the_first_joint_gets_power():
+    with Rig(powered=False) as rig:
+        rig.run(1.3)
+        assert rig.ask("enable")[0]
+        for side in rig.sides.values():
+            ids = [i for i, _ in side.heard]
+            assert ids.index(JOINTS[0]) < ids.index(ENABLE) and ids.index(0x151) < ids.index(ENABLE)
+
+
+def test_s14_an_arm_that_was_never_stopped_is_not_reported_as_reset(rig):
+    rig.enabled()
+    rig.sides["left"].segment.down()
+    rig.wait(lambda: rig.arms["left"].link.read_failed)
+    success, message = rig.ask("estop")
+    assert not success and "left" in message
+    success, message = rig.ask("reset_estop", True)
+    assert not success and "left" in message
+    assert rig.mode() == Mode.ESTOP
+    rig.sides["left"].segment.up()
+    rig.run(4.0)
+    assert rig.core.feedback["left"].arm_status == 1  # stopped as soon as it was back
+    assert rig.ask("reset_estop", True)[0]
+    assert not any(fb.enabled.any() for fb in rig.core.feedback.values())
+
+
+def test_s16_a_gripper_wider_than_configured_refuses_enabling():
+    with Rig(firmware={"gripper_m": 0.095, "gripper_stroke_m": 0.1}) as rig:
+        rig.run(1.3)
+        success, message = rig.ask("enable")
+        assert not success and "gripper.max_width" in message
+        assert not heard(rig, GRIPPER)
+
+
+def test_hold_stops_an_enable_that_is_under_way():
+    with Rig(powered=False) as rig:
+        rig.sides["right"].fault(enable_refused=frozenset({4}))
+        rig.run(1.3)
+        enabling = rig.core.ask("enable")
+        rig.run(0.5)
+        assert rig.mode() == Mode.ENABLING
+        assert rig.ask("hold")[0]
+        assert rig.mode() == Mode.DISABLED and not enabling.result[0]
+
+
+def test_a_parked_arm_stays_parked_although_chunks_go_on(rig):
+    rig.enabled()
+    assert rig.ask("park", seconds=20)[0]
+    here = rig.core.at.q.copy()
+    rig.follow(lambda t: here + 0.1 * t * (np.arange(14) == 1), 0.6)
+    assert rig.mode() == Mode.HOLD and Reason.CHUNK_NOT_WANTED in rig.reasons()
+    assert rig.ask("disable")[0]

@@ -63,6 +63,7 @@ def test_s18_ctrl_c_leaves_the_arms_holding(driver):
 def test_s18_park_and_disable():
     with DriverRig(on_shutdown="park_and_disable", **{"limits.park_velocity_rad_s": 0.6}) as driver:
         driver.enabled()
+        assert not driver.change(Transition.TRANSITION_DEACTIVATE)  # it cannot pause
         code, output = driver.end()
         assert code == 0 and "shutdown, park: parked" in output and "shutdown, disable: disabled" in output
         assert np.abs(driver.q()).max() < 0.05

@@ -14,6 +14,7 @@ from piper_bringup.arm.safety import Finding, Reason, Severity
 from piper_bringup.data import names
 
 MAX_ROWS = 256
+MAX_UNEVENNESS = 4  # of the steps in time; the curve through very uneven rows swings far from them
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,10 @@ def _times(chunk: Chunk, config: DriverConfig) -> Finding | None:
     t_ns = chunk.from_t_obs_ns
     if t_ns[0] < 0 or np.any(np.diff(t_ns) <= 0):
         return _wrong(Reason.CHUNK_TIMES, "time_from_start is not increasing from zero")
+    steps = np.diff(t_ns)
+    if steps.min() < config.period_ns or steps.max() > MAX_UNEVENNESS * steps.min():
+        least_ms, most_ms = steps.min() * 1e-6, steps.max() * 1e-6
+        return _wrong(Reason.CHUNK_TIMES, f"rows are {least_ms:.3f} to {most_ms:.0f} ms apart, expected an even grid")
     if t_ns[-1] > config.plan__max_horizon_s * 1e9:
         return _wrong(
             Reason.CHUNK_TIMES,

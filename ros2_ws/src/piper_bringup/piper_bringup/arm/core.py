@@ -8,6 +8,7 @@ is put on both buses at once.
 from __future__ import annotations
 
 import threading
+from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +19,7 @@ from piper_bringup.arm import limits, watch
 from piper_bringup.arm.clock import Clock
 from piper_bringup.arm.config import DriverConfig, columns
 from piper_bringup.arm.gauges import Rate, Stretch
-from piper_bringup.arm.operations import INTERRUPTING, OPERATIONS, UNSTOPPABLE, Request
+from piper_bringup.arm.operations import OPERATIONS, UNSTOPPABLE, Request
 from piper_bringup.arm.piper import Arm, Feedback
 from piper_bringup.arm.plan import Plan, splice, standing
 from piper_bringup.arm.safety import Finding, Mode, Reason, Safety, Severity
@@ -77,7 +78,7 @@ class Core:
         self._inbox: chunks.Chunk | None = None
         self._floods = 0
         self._offered_ns = -(1 << 62)
-        self._requests: list[Request] = []
+        self._requests: deque[Request] = deque()
         self._commanders: tuple[str, ...] = ()
 
     # --- from other threads ---------------------------------------------------------------------------------
@@ -106,8 +107,7 @@ class Core:
             for arm in self.arms.values():
                 arm.estop()
         request = Request(name, argument)
-        with self._lock:
-            self._requests.append(request)
+        self._requests.append(request)
         return request
 
     # --- on the command thread ------------------------------------------------------------------------------
@@ -137,7 +137,7 @@ class Core:
 
     def to(self, mode: Mode, finding: Finding) -> bool:
         """Change mode; whatever moved stands still from this tick on (S8, S25)."""
-        was_moving, was_streaming = self.safety.moving, self.safety.powered
+        was_moving, was_streaming = self.safety.moving, bool(self.streaming)
         if not self.safety.to(mode, finding, self.now_ns):
             return False
         if was_moving or (was_streaming and finding.reason == Reason.TRACKING_ERROR):
@@ -146,6 +146,8 @@ class Core:
         if mode in (Mode.DISABLED, Mode.DISCONNECTED, Mode.ESTOP):
             self.streaming.clear()
             self._plan = None
+        if mode == Mode.ESTOP:
+            self._auto_enable = False  # never by itself after an emergency stop (S14)
         if mode in (Mode.FAULT, Mode.ESTOP) and self._operation and self._operation.name not in UNSTOPPABLE:
             self._end_operation(finding.text)
         return True
@@ -213,10 +215,14 @@ class Core:
     def _watch_arms(self) -> None:
         if self.safety.mode == Mode.ESTOP:
             self._repeat_estop()
-        elif not self._watch_connection() and self.safety.mode != Mode.DISCONNECTED:
-            for name, feedback in self.feedback.items():
-                self._watch_one(name, feedback)
-            self._watch_following()
+            return
+        gone = self._watch_connection()
+        if self.safety.mode == Mode.DISCONNECTED:
+            return
+        for name in self.arms:
+            if name not in gone:
+                self._watch_one(name, self.feedback[name])
+        self._watch_following()
 
     def _repeat_estop(self) -> None:
         """An arm that came back, or lost the frame, is stopped too; only reset_estop leads out."""
@@ -228,8 +234,8 @@ class Core:
             if feedback.arm_status != watch.ARM_ESTOP:
                 self.arms[name].estop()
 
-    def _watch_connection(self) -> bool:
-        """Whether an arm is away; then nothing it says counts."""
+    def _watch_connection(self) -> set[str]:
+        """Arms that are away; nothing they said counts."""
         config, mode = self.config, self.safety.mode
         gone = [f for n, fb in self.feedback.items() if (f := watch.lost(n, fb, self.now_ns, config))]
         live = all(watch.is_live(fb, self.now_ns, config) for fb in self.feedback.values())
@@ -256,10 +262,10 @@ class Core:
         elif stable and mode == Mode.FAULT and self.safety.reason in (Reason.BUS_LOST, Reason.FEEDBACK_LOST):
             text = "both arms answer again; disabled, enable to go on"
             self.to(Mode.DISABLED, self.find(Severity.INFO, Reason.FEEDBACK_BACK, text))
-        return bool(gone)
+        return {finding.arm for finding in gone}
 
     def _watch_one(self, name: str, feedback: Feedback) -> None:
-        powered = self.safety.powered
+        streaming = name in self.streaming
         rate = watch.rate(name, self._rates[name].add(self.now_ns, feedback.frames), self.config)
         found = [
             rate,
@@ -270,10 +276,12 @@ class Core:
         if foreign:
             self.streaming.discard(name)
             found.append(foreign)
-        if powered and name in self.streaming:
-            found += [watch.power_lost(name, feedback), self._send_trouble(name, feedback)]
+        if streaming:
+            found.append(self._send_trouble(name, feedback))
+            if self.safety.mode != Mode.ENABLING:
+                found.append(watch.power_lost(name, feedback))
         for finding in filter(None, found):
-            if finding.severity == Severity.FAULT and (powered or self.safety.mode == Mode.ENABLING):
+            if finding.severity == Severity.FAULT and (self.streaming or streaming):
                 self.to(Mode.FAULT, finding)
             else:
                 self.say(finding)
@@ -289,9 +297,11 @@ class Core:
 
     def _watch_following(self) -> None:
         """Feedback late, two commanders, arms that do not follow: only while set-points are streamed."""
-        if not self.safety.powered:
+        if not self.streaming or self.safety.mode == Mode.ENABLING:
             return
-        measured = np.concatenate([[*self.feedback[n].q_rad, np.nan] for n in self.arms])
+        measured = np.concatenate(
+            [[*self.feedback[n].q_rad, np.nan] if n in self.streaming else [np.nan] * names.ARM_DOF for n in self.arms]
+        )
         self.tracking_error = np.nan_to_num(np.abs(self.at.q - measured))
         worst = int(np.argmax(self.tracking_error))
         off = self.tracking_error[worst] > self.config.limits__tracking_error_rad
@@ -318,14 +328,13 @@ class Core:
 
     def _serve(self) -> None:
         """Start what was asked for, go on with what takes longer."""
-        with self._lock:
-            requests, self._requests = self._requests, []
         if self._may_auto_enable():
             self._auto_enable = False
-            requests.append(Request("enable"))
-        for request in requests:
+            self._requests.append(Request("enable"))
+        while self._requests:
+            request = self._requests.popleft()
             if self._operation is not None:
-                if request.name not in INTERRUPTING:
+                if not request.interrupts(self._operation):
                     request.result = (False, f"busy with {self._operation.name}")
                     continue
                 self._end_operation(f"interrupted by {request.name}")
@@ -344,7 +353,11 @@ class Core:
     def _work(self) -> None:
         request = self._operation
         if request is not None:
-            result = OPERATIONS[request.name](self, request)
+            try:
+                result = OPERATIONS[request.name](self, request)
+            except Exception as error:  # answered whatever happens: nobody waits for ever for an e-stop's thread
+                request.result, self._operation = (False, f"{type(error).__name__}: {error}"), None
+                raise
             if result is not None and request.result is None:
                 request.result, self._operation = result, None
 

@@ -30,6 +30,7 @@ from smp_msgs.msg import ArmStatus, SafetyEvent
 
 _LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 _EVENTS = QoSProfile(depth=50, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+_SHUTDOWN_STEPS = {"hold": (), "park": ("park",), "park_and_disable": ("park", "disable")}
 _FLOOD_PAUSE_S = 0.002  # gives the interpreter to the command thread while a flood is refused
 
 
@@ -79,6 +80,11 @@ class DriverNode(LifecycleNode):
         self.get_logger().error("the driver cannot pause; use ~/hold, or shut it down (on_shutdown says how)")
         return TransitionCallbackReturn.FAILURE
 
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Two drivers on one bus would be the next thing: refuse."""
+        self.get_logger().error("the driver cannot be cleaned up and configured again; shut it down and start it anew")
+        return TransitionCallbackReturn.FAILURE
+
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Leave both arms as on_shutdown says."""
         self.finish()
@@ -90,13 +96,10 @@ class DriverNode(LifecycleNode):
         if core is None or self._finished:
             return 0
         self._finished = True
-        if self._newest is not None and core.safety.powered:
-            steps = {"hold": ["hold"], "park": ["park"], "park_and_disable": ["park", "disable"]}
-            try:
-                for step in steps[self.config.on_shutdown]:
-                    self._finish_step(core, step)
-            except KeyboardInterrupt:  # enough of parking: stop here
-                self._finish_step(core, "hold")
+        if self._newest is not None and (core.safety.powered or core.safety.mode == Mode.ENABLING):
+            self._finish_step(core, "hold", True)
+            for step in _SHUTDOWN_STEPS[self.config.on_shutdown]:
+                self._finish_step(core, step)
         self._loop.stop()
         self._ticks.put(None)
         self._publishing.join(timeout=1.0)
@@ -111,8 +114,8 @@ class DriverNode(LifecycleNode):
     def _is_ticking(self) -> bool:
         return self._loop is not None and self._loop.is_running
 
-    def _finish_step(self, core: Core, step: str) -> None:
-        request = core.ask(step)
+    def _finish_step(self, core: Core, step: str, argument: object = None) -> None:
+        request = core.ask(step, argument)
         give_up_ns = time.monotonic_ns() + int((self.config.timeouts__park_s + 2.0) * 1e9)
         while request.result is None and time.monotonic_ns() < give_up_ns:
             time.sleep(0.01)

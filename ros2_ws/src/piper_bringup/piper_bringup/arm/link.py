@@ -83,7 +83,8 @@ class Link:
         """What an earlier connection heard says nothing about this one."""
         self.read_failed = False
         self.send_failures = 0
-        self.arrived_ns, self.stamp_ns, self.motor_limits = {}, {}, {}
+        self.arrived_ns = {}
+        self.stamp_ns, self.motor_limits = {}, {}
         self._firmware = bytearray()
 
     def _hook(self, bus) -> None:
@@ -123,8 +124,8 @@ class Link:
         """Runs in the SDK's reader thread, after the SDK has parsed the frame."""
         frame_id = message.arbitration_id
         self.frames += 1
+        self.stamp_ns[frame_id] = round(message.timestamp * 1e9)  # before the arrival that makes it count
         self.arrived_ns[frame_id] = self._clock.mono_ns()
-        self.stamp_ns[frame_id] = round(message.timestamp * 1e9)
         if frame_id == MOTOR_LIMIT_ID:
             # One motor at a time: GetAllMotorAngleLimitMaxSpd() gives the last motor's answer for all six.
             limit = self.sdk.GetCurrentMotorAngleLimitMaxVel().current_motor_angle_limit_max_vel

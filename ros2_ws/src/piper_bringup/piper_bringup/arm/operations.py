@@ -10,6 +10,7 @@ import numpy as np
 
 from piper_bringup.arm import watch
 from piper_bringup.arm.limits import Vector
+from piper_bringup.arm.piper import Feedback
 from piper_bringup.arm.plan import Plan
 from piper_bringup.arm.safety import Finding, Mode, Reason, Severity
 from piper_bringup.data import names
@@ -21,6 +22,7 @@ Result = tuple[bool, str] | None
 _AGAIN_NS = 100_000_000  # pause between repeated enable and e-stop frames
 _CONFIRM_NS = 1_000_000_000  # for an emergency stop, or leaving it, to show in the feedback
 _PARK_ROWS = 64
+_GRIPPER_SLACK_M = 0.002
 
 
 @dataclass
@@ -32,6 +34,11 @@ class Request:
     result: Result = None
     started_ns: int = 0
     acted_ns: int = -(1 << 62)
+    arms: tuple[str, ...] = ()  # that it was sent to
+
+    def interrupts(self, running: Request) -> bool:
+        """Whether this one does not wait for ``running``."""
+        return self.name == "estop" or (self.name == "hold" and running.name not in UNSTOPPABLE)
 
     def due(self, now_ns: int) -> bool:
         """Whether it is time to send a repeated frame again."""
@@ -48,7 +55,7 @@ def enable(core: Core, request: Request) -> Result:
         core.operator_hold = False
         return True, "enabled"
     if mode == Mode.DISABLED:
-        return _begin_enable(core)
+        return _begin_enable(core, request)
     if mode != Mode.ENABLING:
         return (
             False,
@@ -72,7 +79,7 @@ def enable(core: Core, request: Request) -> Result:
     return None
 
 
-def _begin_enable(core: Core) -> Result:
+def _begin_enable(core: Core, request: Request) -> Result:
     against = [finding.text for finding in _against_enabling(core)]
     if not against:
         core.bound(*_narrower_limits(core), core.speed_percent)
@@ -83,7 +90,8 @@ def _begin_enable(core: Core) -> Result:
         return False, text
     core.to(Mode.ENABLING, core.find(Severity.INFO, Reason.ENABLING, "enabling, joint by joint"))
     core.latch(grippers_too=True)
-    core.streaming = set(core.arms)  # the measured position is the target before the first joint has power
+    core.streaming = set(core.arms)
+    request.acted_ns = core.now_ns  # the measured position is the target before the first joint has power
     return None
 
 
@@ -103,6 +111,10 @@ def _outside(core: Core) -> Iterator[Finding]:
         finding = watch.outside(name, core.feedback[name].q_rad, core.lower[joints], core.upper[joints])
         if finding is not None:
             yield finding
+        opening, widest = core.feedback[name].gripper_m, core.config.gripper__max_width
+        if opening > widest + _GRIPPER_SLACK_M:
+            text = f"the {name} gripper stands open {opening * 1e3:.0f} mm, gripper.max_width is {widest * 1e3:.0f} mm"
+            yield Finding(Severity.FAULT, Reason.OUTSIDE_LIMITS, name, text)
 
 
 def _against_enabling(core: Core) -> Iterator[Finding]:
@@ -128,8 +140,7 @@ def disable(core: Core, request: Request) -> Result:
         return False, f"cannot disable in mode {mode.name}"
     if mode in (Mode.FOLLOW, Mode.PARK):
         return False, "an arm is moving: call hold or park first"
-    away = [n for n, f in core.feedback.items() if watch.lost(n, f, core.now_ns, core.config)]
-    if away:
+    if away := _away(core):
         return False, f"the {' and '.join(away)} arm does not answer"
     far = [n for n in core.feedback if not is_parked(core, n)]
     if far:
@@ -151,11 +162,17 @@ def is_parked(core: Core, name: str) -> bool:
 
 
 def hold(core: Core, request: Request) -> Result:
-    """Stop and hold until enable is called (S15)."""
+    """Stop and hold until enable is called (S15); the argument True: because the driver ends (S18)."""
+    reason = Reason.SHUTDOWN if request.argument is True else Reason.OPERATOR_HOLD
+    severity = Severity.INFO if request.argument is True else Severity.HOLD
+    if core.safety.mode == Mode.ENABLING:
+        text = "enabling stopped; joints that have power hold by their own firmware"
+        core.to(Mode.DISABLED, core.find(severity, reason, text))
+        return True, text
     if core.safety.mode not in (Mode.HOLD, Mode.FOLLOW, Mode.PARK):
         return False, f"nothing to hold in mode {core.safety.mode.name}"
     core.operator_hold = True
-    core.to(Mode.HOLD, core.find(Severity.HOLD, Reason.OPERATOR_HOLD, "held by the operator until enable"))
+    core.to(Mode.HOLD, core.find(severity, reason, "held until enable"))
     return True, "holding; call enable to follow again"
 
 
@@ -163,7 +180,8 @@ def estop(core: Core, request: Request) -> Result:
     """Latched emergency stop of both arms (S13); sent when it was asked for, repeated until both confirm."""
     if core.safety.mode != Mode.ESTOP:
         core.to(Mode.ESTOP, core.find(Severity.ESTOP, Reason.ESTOP_REQUESTED, "emergency stop, arms sink"))
-    silent = [n for n, f in core.feedback.items() if f.arm_status != watch.ARM_ESTOP]
+    away = _away(core)
+    silent = [n for n, f in core.feedback.items() if n in away or f.arm_status != watch.ARM_ESTOP]
     if not silent:
         return True, "both arms confirm the emergency stop"
     if core.now_ns - request.started_ns > _CONFIRM_NS:
@@ -173,21 +191,37 @@ def estop(core: Core, request: Request) -> Result:
 
 def reset_estop(core: Core, request: Request) -> Result:
     """Leave an emergency stop, ours or one that an arm reports (S14): those arms lose their power and drop."""
-    stopped = [n for n, f in core.feedback.items() if f.arm_status == watch.ARM_ESTOP]
-    if request.acted_ns < 0 and core.safety.mode != Mode.ESTOP and not stopped:
-        return False, "there is no emergency stop to leave"
-    if request.argument is not True:
-        return False, "the arms will lose power and drop: support them and set confirm_arm_may_drop"
-    if not stopped and request.acted_ns > 0:
+    away = _away(core)
+    if not request.arms:
+        stopped = tuple(n for n, f in core.feedback.items() if f.arm_status == watch.ARM_ESTOP)
+        if core.safety.mode != Mode.ESTOP and not stopped:
+            return False, "there is no emergency stop to leave"
+        if request.argument is not True:
+            return False, "the arms will lose power and drop: support them and set confirm_arm_may_drop"
+        if away:
+            return False, f"the {' and '.join(away)} arm does not answer, it cannot be told"
+        request.arms = tuple(core.arms) if core.safety.mode == Mode.ESTOP else stopped
+    waiting = [n for n in request.arms if n in away or not _has_reset(core.feedback[n], request.acted_ns)]
+    if not waiting:
         text = "emergency stop left; the arms have no power: enable them"
         core.to(Mode.DISABLED, core.find(Severity.INFO, Reason.ESTOP_RESET, text))
         return True, text
     if core.now_ns - request.started_ns > _CONFIRM_NS:
-        return False, f"the {' and '.join(stopped)} arm has not left its emergency stop"
+        return False, f"the {' and '.join(waiting)} arm has not left its emergency stop"
     if request.due(core.now_ns):
-        for name in core.arms if core.safety.mode == Mode.ESTOP else stopped:
+        for name in waiting:
             core.arms[name].reset()
     return None
+
+
+def _has_reset(feedback: Feedback, sent_ns: int) -> bool:
+    """Whether everything that came after the reset frame says: no emergency stop, no power."""
+    heard_ns = min(feedback.arrived_ns, feedback.motors_arrived_ns)
+    return 0 < sent_ns < heard_ns and feedback.arm_status != watch.ARM_ESTOP and not feedback.enabled.any()
+
+
+def _away(core: Core) -> list[str]:
+    return [n for n, f in core.feedback.items() if watch.lost(n, f, core.now_ns, core.config)]
 
 
 def park(core: Core, request: Request) -> Result:
@@ -195,12 +229,15 @@ def park(core: Core, request: Request) -> Result:
     mode = core.safety.mode
     if mode in (Mode.HOLD, Mode.FOLLOW) and request.acted_ns < 0:
         request.acted_ns = core.now_ns
+        core.operator_hold = True  # a commander that goes on must not unfold the arms again
+        if mode == Mode.FOLLOW:
+            core.to(Mode.HOLD, core.find(Severity.INFO, Reason.PARKING, "stopping to park"))
         core.follow_path(_park_path(core), Mode.PARK, core.find(Severity.INFO, Reason.PARKING, "parking"))
         return None
     if mode != Mode.PARK:
         return False, f"cannot park in mode {mode.name} ({core.safety.reason})"
     if core.now_ns > core.path_end_ns and all(is_parked(core, n) for n in core.arms):
-        core.to(Mode.HOLD, core.find(Severity.INFO, Reason.PARKED, "both arms parked, holding"))
+        core.to(Mode.HOLD, core.find(Severity.INFO, Reason.PARKED, "both arms parked, held until enable"))
         return True, "parked"
     if core.now_ns - request.started_ns > core.config.timeouts__park_s * 1e9:
         text = f"not at rest after {core.config.timeouts__park_s:.0f} s; holding"
@@ -261,7 +298,6 @@ _WAY_OUT = {
     Mode.PARK: "call hold first",
 }
 
-INTERRUPTING = frozenset({"estop", "hold"})  # do not wait for what is under way
 UNSTOPPABLE = frozenset({"estop", "reset_estop"})  # go on whatever the mode becomes
 
 OPERATIONS: dict[str, Callable[[Core, Request], Result]] = {

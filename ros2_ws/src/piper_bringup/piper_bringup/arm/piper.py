@@ -169,7 +169,7 @@ class Arm:
         return Feedback(
             arrived_ns=min(arrived[i] for i in _WATCHED_IDS) if complete else 0,
             motors_arrived_ns=min(arrived[i] for i in _MOTOR_IDS) if complete else 0,
-            stamp_ns=min(stamps[i] for i in _JOINT_IDS) if complete else 0,
+            stamp_ns=min(stamps.get(i, 0) for i in _JOINT_IDS),
             frames=link.frames,
             q_rad=np.array([getattr(joints, f"joint_{i}") for i in range(1, 7)]) / MDEG,
             qd_rad_s=np.array([m.motor_speed for m in high]) * 1e-3,
@@ -217,8 +217,17 @@ class Arm:
             self._set_point = None
 
     def _run(self) -> None:
-        """The only thread that touches the sending side of this arm's bus."""
+        """The only thread that touches the sending side of this arm's bus; nothing but ``stop`` ends it."""
         real_time(self._priority)
+        while True:
+            try:
+                return self._serve()
+            except Exception as error:  # closed and opened again, which the driver sees as a lost bus
+                self._link_error = f"{self.name}: {type(error).__name__}: {error}"
+                self._sending_since_ns = 0
+                self.link.close()
+
+    def _serve(self) -> None:
         wait_s, next_try_ns = self._back_off[0], 0
         while True:
             if not self.link.is_open:

@@ -9,10 +9,9 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 
 from rclpy.callback_groups import ReentrantCallbackGroup
-from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
+from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor, ShutdownException
 from rclpy.node import Node
 from std_srvs.srv import SetBool, Trigger
 
@@ -23,6 +22,8 @@ from smp_msgs.srv import ResetEstop, SetSpeed
 
 _THREADS = 4  # park, enable, and still one for hold and one for estop
 _POLL_S = 0.002
+_WAKE_S = 0.5
+_PATIENCE_S = 60.0  # longer than the slowest park
 TRIGGERS = ("hold", "estop", "park", "clear_errors")
 
 
@@ -30,8 +31,9 @@ class Services(Node):
     """Node `piper_driver_services` with services `/piper_driver/*`."""
 
     def __init__(self, core: Core, is_ticking: Callable[[], bool], priority: int) -> None:
-        super().__init__(f"{names.DRIVER_NODE}_services")
+        super().__init__(f"{names.DRIVER_NODE}_services", use_global_arguments=False)  # __node:= is not for it
         self._core, self._is_ticking, self._priority = core, is_ticking, priority
+        self._closed = False
         group = ReentrantCallbackGroup()
         self._add(SetBool, "enable", self._enable, group)
         for name in TRIGGERS:
@@ -45,6 +47,7 @@ class Services(Node):
 
     def close(self) -> None:
         """Answer no more."""
+        self._closed = True
         self._executor.shutdown(timeout_sec=1.0)
         self._thread.join(timeout=1.0)
 
@@ -53,15 +56,23 @@ class Services(Node):
 
     def _spin(self) -> None:
         real_time(self._priority)
-        with suppress(ExternalShutdownException):
-            self._executor.spin()
+        while not self._closed:
+            try:
+                self._executor.spin_once(timeout_sec=_WAKE_S)
+            except (ExternalShutdownException, ShutdownException):
+                return
+            except Exception as error:  # the emergency stop's thread outlives any other service's failure
+                self.get_logger().error(f"a service failed: {type(error).__name__}: {error}")
 
     def _ask(self, name: str, argument: object = None) -> tuple[bool, str]:
         if not self._is_ticking() and name != "estop":
             return False, "the driver is not active: activate it first"
         request = self._core.ask(name, argument)
+        give_up = time.monotonic() + _PATIENCE_S
         while request.result is None:
             time.sleep(_POLL_S)
+            if time.monotonic() > give_up:
+                return False, f"no answer from the command loop in {_PATIENCE_S:.0f} s"
             if not self._is_ticking():
                 return False, "sent, but the command loop is not running: nothing confirms it"
         return request.result
