@@ -201,7 +201,7 @@ class DriverNode(LifecycleNode):
 
 def main() -> None:
     """Run until Ctrl-C; the arms are left as on_shutdown says."""
-    # Of 5 ms, the default, the command thread would wait for the interpreter; below 1 ms switching costs a fifth of a core.
+    # The default of 5 ms keeps the command thread waiting; below 1 ms, switching itself costs a fifth of a core.
     sys.setswitchinterval(0.001)
     spin(DriverNode)
 
