@@ -9,13 +9,17 @@ import time
 
 import numpy as np
 import pytest
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
 from driver_rig import PATIENCE_S, DriverRig
 from lifecycle_msgs.msg import Transition
+from rclpy.clock import ClockType
 from rclpy.node import Node
 from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
 
 from piper_bringup.data import names
+from piper_bringup.spin_node import every
 
 # Arms and driver run in real time here. On a machine that cannot keep that up for a moment, the driver rightly
 # faults (S10, S11), which says nothing about what is tested: another try does.
@@ -122,6 +126,33 @@ def test_wrong_chunks_over_ros_are_refused_and_named(driver):
     driver.until(lambda: driver.statuses["left"].rejected_chunks > rejected)
     assert driver.mode() == "HOLD"
     assert np.abs(driver.q() - before).max() < 1e-3
+
+
+def test_s29_every_refusal_is_counted_in_diagnostics(driver):
+    heard: list[dict[str, str]] = []
+
+    def keep(message: DiagnosticArray) -> None:
+        heard.extend({v.key: v.value for v in status.values} for status in message.status)
+
+    driver.node.create_subscription(DiagnosticArray, names.TOPIC_DIAGNOSTICS, keep, 10)
+    driver.enabled()
+    bad = driver.chunk(joint_names=list(names.JOINTS[::-1]))
+    driver.until(lambda: driver.chunks.publish(bad) or driver.spin(0.1) or "CHUNK_WRONG_JOINTS" in driver.reasons())
+    driver.until(lambda: bool(heard) and int(heard[-1].get("CHUNK_WRONG_JOINTS", 0)) > 0)
+    assert int(heard[-1]["rejected chunks"]) > 0
+    assert heard[-1]["mode"] == "HOLD" and "clamped by velocity" in heard[-1] and "left CAN frames/s" in heard[-1]
+
+
+def test_s30_timers_of_nodes_are_on_the_steady_clock():
+    """A system clock that is set back stops rclpy's default timers for as long."""
+    rclpy.init()
+    node = Node("timers")
+    try:
+        every(node, 1.0, lambda: None)
+        assert [timer.clock.clock_type for timer in node.timers] == [ClockType.STEADY_TIME]
+    finally:
+        node.destroy_node()
+        rclpy.shutdown()
 
 
 def test_a_flood_of_chunks_is_named_and_services_still_answer(driver):
