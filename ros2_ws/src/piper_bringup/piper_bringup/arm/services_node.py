@@ -55,7 +55,7 @@ class Services(Node):
         self.create_service(kind, f"/{names.DRIVER_NODE}/{name}", callback, callback_group=group)
 
     def _spin(self) -> None:
-        real_time(self._priority)
+        real_time(self._priority, inherit=True)  # the executor's pool serves
         while not self._closed:
             try:
                 self._executor.spin_once(timeout_sec=_WAKE_S)
