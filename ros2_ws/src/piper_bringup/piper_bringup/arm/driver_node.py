@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from dataclasses import replace
 from queue import SimpleQueue
 
 from diagnostic_msgs.msg import DiagnosticArray
@@ -155,12 +156,19 @@ class DriverNode(LifecycleNode):
         """On a thread of its own: at 100 Hz the executor costs more than what it executes."""
         while (tick := self._ticks.get()) is not None:
             self._newest = tick
-            if tick.live:
-                self._joint_states.publish(messages.joint_state(tick))
-            if tick.command is not None:
-                for arm, publisher in self._commands.items():
-                    publisher.publish(messages.joint_command(tick, arm))
-            self._publish_events()
+            try:
+                self._publish_tick(tick)
+            except Exception as error:  # one message that cannot be made must not silence all later events
+                text = f"not published: {type(error).__name__}: {error}"
+                self.get_logger().error(text, throttle_duration_sec=1.0)
+
+    def _publish_tick(self, tick: Tick) -> None:
+        if tick.live:
+            self._joint_states.publish(messages.joint_state(tick))
+        if tick.command is not None:
+            for arm, publisher in self._commands.items():
+                publisher.publish(messages.joint_command(tick, arm))
+        self._publish_events()
 
     def _publish_events(self) -> None:
         offset_ns = self._newest.wall_ns - self._newest.mono_ns
@@ -196,7 +204,10 @@ class DriverNode(LifecycleNode):
             self._diagnostics.publish(messages.diagnostics(self._core, self._newest, late_ms, self._loop.scheduler))
 
     def _tick_failed(self, error: Exception) -> None:
-        self.get_logger().error(f"tick failed, arms held: {type(error).__name__}: {error}")
+        text = f"tick failed, arms held: {type(error).__name__}: {error}"
+        self.get_logger().error(text, throttle_duration_sec=1.0)
+        if self._newest is not None:  # a failed tick has no state, but its event is to be said
+            self._ticks.put(replace(self._newest, live=False, command=None))
 
 
 def main() -> None:
