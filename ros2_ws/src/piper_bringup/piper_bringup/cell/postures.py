@@ -18,7 +18,7 @@ Array = NDArray[np.float64]
 # Elbow up over the table: where inverse kinematics starts from, per arm.
 READY_RAD = {"left": (-0.4, 1.6, -1.3, 0.0, 0.6, 0.0), "right": (0.4, 1.6, -1.3, 0.0, 0.6, 0.0)}
 MARGIN_RAD = 0.03  # kept to every joint limit at the ends of a step; between them the driver's own margin
-EASE_RAD = 0.15  # distance to the limits at which the jaws are turned the usual way, though the other had more
+EASE_RAD = 0.04  # distance to the limits at which the jaws are turned the usual way, though the other had more
 
 _WORLD_FROM_BASE = np.array(((0.0, -1.0, 0.0), (1.0, 0.0, 0.0), (0.0, 0.0, 1.0)))  # bases face +y
 

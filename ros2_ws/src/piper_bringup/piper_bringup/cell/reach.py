@@ -15,6 +15,7 @@ from piper_bringup.data.names import ARMS, FOLDED_RAD
 Array = NDArray[np.float64]
 
 SIDE = {"left": -1.0, "right": 1.0}  # of the table, along x
+HELD_S = 0.5  # how long goals ask for what was lifted to stay up
 _DOWN = np.array((0.0, 0.0, -1.0))
 
 
@@ -57,19 +58,24 @@ def backed(grasp: Grasp, by_m: float) -> Grasp:
     return grasp.moved(-by_m * np.asarray(grasp.approach))
 
 
+def held_up() -> tuple[Step, ...]:
+    """What was lifted stays up: for as long as goals ask, and a little longer before the way home begins."""
+    return Step("lift", seconds=HELD_S + 0.3), Step("return", seconds=0.3)
+
+
 def lift_and_lower(
     grasp: Mapping[str, Grasp], before: Mapping[str, Grasp], lift_m: float, open_m: float, squeeze_m: float
 ) -> tuple[Step, ...]:
-    """Both arms go by `before` to their `grasp`, lift, hold a moment, put down again and fold."""
+    """Both arms go by `before` to their `grasp`, lift and hold; on the way home they put down again."""
     lifted = {arm: at.moved((0, 0, lift_m)) for arm, at in grasp.items()}
     return (
         Step("reach", **before, left_opening_m=open_m, right_opening_m=open_m),
         Step("reach", **grasp, straight=True, seconds=0.6),
         Step("grasp", left_opening_m=squeeze_m, right_opening_m=squeeze_m, seconds=0.4),
         Step("lift", **lifted, straight=True, seconds=1.0),
-        Step("lift", seconds=0.3),
-        Step("lower", **grasp, straight=True, seconds=1.0),
-        Step("release", left_opening_m=open_m, right_opening_m=open_m, seconds=0.4),
+        *held_up(),
+        Step("return", **grasp, straight=True, seconds=1.0),
+        Step("return", left_opening_m=open_m, right_opening_m=open_m, seconds=0.4),
         Step("return", **before, straight=True, seconds=0.5),
         Step("return", FOLDED_RAD, FOLDED_RAD, 0.0, 0.0),
     )

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from piper_bringup.cell import props
 from piper_bringup.cell.motion import Grasp, Step
 from piper_bringup.cell.predicates import held_by, let_go
-from piper_bringup.cell.reach import backed, lying_grasp, move, other, outward, upright_grasp
+from piper_bringup.cell.reach import backed, held_up, lying_grasp, move, other, outward, upright_grasp
 from piper_bringup.cell.task import Start, Thing, pose, rotation
 from piper_bringup.data.names import FOLDED_RAD
 
@@ -106,7 +106,7 @@ def put_back(world: World, name: str, within_m: float = 0.06) -> bool:
 
 
 def lift_in_turn(held: Mapping[str, Bottle], start: Start, first: str) -> tuple[Step, ...]:
-    """Arm `first` lifts the bottle that `held` names for it, then the other does, then both put them back."""
+    """Arm `first` lifts the bottle that `held` names for it, then the other does; after a while both put them back."""
     second = other(first)
     grasp = {arm: bottle.grasp(arm, start.poses[bottle.name]) for arm, bottle in held.items()}
     before = {arm: backed(at, BACK_M) for arm, at in grasp.items()}
@@ -122,9 +122,9 @@ def lift_in_turn(held: Mapping[str, Bottle], start: Start, first: str) -> tuple[
         Step("reach", **move(second, grasp[second]), straight=True, seconds=0.6),
         Step("grasp", **move(second, None, squeeze[second]), seconds=0.4),
         Step("lift", **move(second, up[second]), straight=True, seconds=0.8),
-        Step("lift", seconds=0.3),
-        Step("lower", **grasp, straight=True, seconds=0.9),
-        Step("release", **wide, seconds=0.4),
+        *held_up(),
+        Step("return", **grasp, straight=True, seconds=0.9),
+        Step("return", **wide, seconds=0.4),
         Step("return", **before, straight=True, seconds=0.6),
         Step("return", FOLDED_RAD, FOLDED_RAD, 0.0, 0.0),
     )
