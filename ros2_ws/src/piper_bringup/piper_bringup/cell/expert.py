@@ -14,6 +14,7 @@ from piper_bringup.arm.plan import Plan
 from piper_bringup.can.report import TICK_S
 from piper_bringup.cell import motion
 from piper_bringup.cell.firmware import Firmware
+from piper_bringup.cell.pushes import pushed
 from piper_bringup.cell.world import World
 from piper_bringup.data.names import ARM_DOF, ARMS, DT_NS, JOINT_LOWER_RAD, JOINT_UPPER_RAD
 
@@ -37,6 +38,7 @@ class Demonstration:
     task: str
     seed: int
     q: Array  # (T, 14) targets in the order of names.JOINTS
+    wanted: Array  # (T, 14) targets, had nothing pushed
     success: bool
     goals: tuple[str, ...]  # reached, in order
     phase: tuple[str, ...]  # (T,)
@@ -57,12 +59,16 @@ def demonstrate(task: str, seed: int, world: World | None = None) -> Demonstrati
     steps = motion.jittered(world.task.script(world.start, rng), world.difficulty.expert_noise_m, rng)
     planned = motion.plan(steps, motion.rest())
     rows = np.vstack([planned.rows, np.repeat(planned.rows[-1:], SETTLE_ROWS, axis=0)])
+    wanted = rows
+    if world.difficulty.push_rad:
+        near = np.concatenate([planned.near, np.ones(SETTLE_ROWS, bool)])
+        rows = pushed(rows, near, world.difficulty.push_rad, rng)
     phase = planned.phase + planned.phase[-1:] * SETTLE_ROWS
     seen: list[tuple[Array, Array, Array]] = []
     play(world, rows, look=lambda: seen.append((measured(world), world.slots(), world.positions())))
     state, objects, positions = (np.array(column) for column in zip(*seen, strict=True))
     goals = world.goals_reached()
-    return Demonstration(task, seed, rows, world.success(), goals, phase, state, objects, positions)
+    return Demonstration(task, seed, rows, wanted, world.success(), goals, phase, state, objects, positions)
 
 
 def play(world: World, rows: Array, start: Array | None = None, look: Callable[[], None] | None = None) -> None:

@@ -52,6 +52,7 @@ class Planned:
 
     rows: Array
     phase: tuple[str, ...]
+    near: NDArray[np.bool_]  # (T,) on a straight line to or from something, or gripping: no room for a detour
 
 
 def plan(steps: Sequence[Step], start: Array) -> Planned:
@@ -65,6 +66,7 @@ def plan(steps: Sequence[Step], start: Array) -> Planned:
     }
     rows: list[Array] = []
     phase: list[str] = []
+    near: list[bool] = []
     now = np.array(start, float)
     for i, step in enumerate(steps):
         end = now.copy()
@@ -75,8 +77,14 @@ def plan(steps: Sequence[Step], start: Array) -> Planned:
                 arm_columns(end, arm)[6] = opening
         rows.extend(_stretch(step.straight, now, end, step.seconds))
         phase.extend([step.phase] * (len(rows) - len(phase)))
+        near.extend([step.straight or _grips(step)] * (len(rows) - len(near)))
         now = rows[-1]
-    return Planned(np.array(rows), tuple(phase))
+    return Planned(np.array(rows), tuple(phase), np.array(near))
+
+
+def _grips(step: Step) -> bool:
+    """A gripper moves while both arms stand still."""
+    return step.left is None and step.right is None and (step.left_opening_m, step.right_opening_m) != (None, None)
 
 
 def jittered(steps: Sequence[Step], noise_m: float, rng: np.random.Generator) -> tuple[Step, ...]:

@@ -45,6 +45,7 @@ def episode_of(found: Demonstration, world: World, renderer: Renderer | None = N
         action=found.q,
         target=np.vstack([motion.rest(), found.q[:-1]]),
         objects=found.objects,
+        wanted=None if found.wanted is found.q else found.wanted,
         phase=np.array([phases.index(name) for name in found.phase], np.uint8),
         phases=phases,
         images=pictures,

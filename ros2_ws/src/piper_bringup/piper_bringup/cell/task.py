@@ -38,8 +38,12 @@ class Difficulty:
     expert_noise_m: float = 0.0
     """Standard deviation of the expert's free waypoints, 0 to 0.02."""
 
+    push_rad: float = 0.0
+    """Standard deviation by which the expert's joints are pushed off its way now and then, 0 to 0.2."""
+
     def __post_init__(self) -> None:
         bounds = {"spawn": 1.5, "yaw": 1.5, "distractors": 3, "friction": 0.5, "mass": 0.5, "expert_noise_m": 0.02}
+        bounds["push_rad"] = 0.2
         for name, high in bounds.items():
             if not 0 <= getattr(self, name) <= high:
                 raise ValueError(f"difficulty {name} is {getattr(self, name)}, valid: 0 to {high}")

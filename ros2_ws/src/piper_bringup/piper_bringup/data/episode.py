@@ -16,6 +16,7 @@ Layout, version 1. T rows, N bytes of JPEG; order of columns and units as in `Ep
     /action                    (T, 14)      float64 rad, m   set-point due at t_ns[i] + dt_ns: target[i + 1]
     /objects            maybe  (T, 4, 14)   float64 m        ground truth, cell.world.SLOT_FIELDS
     /phase              maybe  (T,)         uint8            row of /phases
+    /wanted             maybe  (T, 14)      float64 rad, m   where a demonstrator who is pushed meant action[i] to be
     /phases             maybe  (P,)         text             what the expert was doing
     /images/<camera>/jpeg      (N,)         uint8            T JPEG files, one behind the other
     /images/<camera>/offsets   (T + 1,)     int64   bytes    image i is jpeg[offsets[i]:offsets[i + 1]]
@@ -46,7 +47,7 @@ FORMAT, FORMAT_VERSION = "smp-episode", 1
 _HDF5_FORMAT = ("v108", "v110")  # of the file's structures, so that another HDF5 library writes the same bytes
 _TEXTS = ("task", "instruction", "source")
 _TABLES = ("t_ns", "state", "target", "action")
-_MAYBE = ("objects", "phase")
+_MAYBE = ("objects", "phase", "wanted")
 
 
 def write(path: Path | str, episode: Episode) -> None:

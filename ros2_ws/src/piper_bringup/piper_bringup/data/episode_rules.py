@@ -33,6 +33,7 @@ class Episode:
     action: (T, 14) set-point due at t_ns[i] + dt_ns, so action[i] == target[i + 1].
     objects: (T, 4, 14) ground truth of the cell, one row an object (cell.world.SLOT_FIELDS), or None.
     phase: (T,) index into `phases`, what the expert was doing, or None.
+    wanted: (T, 14) where a demonstrator who is pushed off the way wanted to be at t_ns[i] + dt_ns, or None: action.
     images: camera of names.CAMERAS -> T JPEGs (RGB as every JPEG reader gives it); empty: state only.
     image_t_ns: camera -> (T,) when each of them was taken.
     seed: -1 where there is none. success: by the task's own measure, or as the operator judged.
@@ -51,6 +52,7 @@ class Episode:
     objects: Floats | None = None
     phase: NDArray[np.uint8] | None = None
     phases: tuple[str, ...] = ()
+    wanted: Floats | None = None
     images: Mapping[str, Sequence[bytes]] = field(default_factory=dict)
     image_t_ns: Mapping[str, Times] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -72,6 +74,8 @@ def check(episode: Episode) -> None:
     _check_targets(episode.action, episode.target)
     if episode.objects is not None:
         _array("objects", episode.objects, (rows, *OBJECT_SLOTS), np.float64)
+    if episode.wanted is not None:
+        _array("wanted", episode.wanted, (rows, dof), np.float64)
     _check_phase(episode, rows)
     _check_cameras(episode, rows)
 

@@ -27,7 +27,8 @@ class Demonstrations:
     task: NDArray[np.int64]  # (N,)
     state: NDArray[np.float64]  # (R, 14) measured, rad and m
     target: NDArray[np.float64]  # (R, 14) in force at the row
-    action: NDArray[np.float64]  # (R, 14) target due DT later
+    action: NDArray[np.float64]  # (R, 14) target that was meant to be due DT later
+    pushed: NDArray[np.float64]  # (R, 14) how far `target` is from what was meant to be in force
     objects: NDArray[np.float64] | None  # (R, slots, F)
     phase: NDArray[np.int64]  # (R,) what the expert was doing, numbered over the whole data set; -1 unknown
     phases: tuple[str, ...]  # "task: phase"
@@ -76,7 +77,8 @@ def _joined(
         task=np.array([tasks.index(e.task) for e in episodes]),
         state=np.concatenate([e.state for e in episodes]),
         target=np.concatenate([e.target for e in episodes]),
-        action=np.concatenate([e.action for e in episodes]),
+        action=np.concatenate([_meant(e) for e in episodes]),
+        pushed=np.concatenate([_pushed(e) for e in episodes]),
         objects=np.concatenate([e.objects for e in episodes]) if with_objects else None,
         phase=np.concatenate([_phase(e, phases) for e in episodes]),
         phases=phases,
@@ -91,8 +93,18 @@ def _until_done(episode: Episode) -> Episode:
         return episode
     busy = np.flatnonzero(episode.phase != episode.phases.index(DONE))
     rows = (busy[-1] + 1 if len(busy) else 0) + SEEN_DONE
-    tables = {name: getattr(episode, name) for name in ("t_ns", "state", "target", "action", "objects", "phase")}
+    tables = {name: getattr(episode, name) for name in ("t_ns", "state", "target", "action", "objects", "phase", "wanted")}
     return replace(episode, **{name: None if table is None else table[:rows] for name, table in tables.items()})
+
+
+def _meant(episode: Episode) -> NDArray[np.float64]:
+    """(T, 14): what to learn is the way that was meant, not the push off it."""
+    return episode.action if episode.wanted is None else episode.wanted
+
+
+def _pushed(episode: Episode) -> NDArray[np.float64]:
+    """(T, 14). An episode begins where it was meant to."""
+    return episode.target - np.vstack([episode.target[:1], _meant(episode)[:-1]])
 
 
 def _phase(episode: Episode, phases: tuple[str, ...]) -> NDArray[np.int64]:
@@ -127,6 +139,7 @@ def subset(data: Demonstrations, episodes: NDArray[np.int64]) -> Demonstrations:
         state=data.state[rows],
         target=data.target[rows],
         action=data.action[rows],
+        pushed=data.pushed[rows],
         objects=None if data.objects is None else data.objects[rows],
         phase=data.phase[rows],
         picture=data.picture[rows],

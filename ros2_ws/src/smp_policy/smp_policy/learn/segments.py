@@ -34,6 +34,7 @@ class SegmentSampler:
     picture: Tensor  # (R,) which of them belongs to each row
     target: Tensor  # (R, 14) rad, m
     action: Tensor  # (R, 14) rad, m
+    pushed: Tensor  # (R, 14) rad, m
     phase: Tensor  # (R,)
     scale: Tensor  # (14,)
     proprio_scale: Tensor  # (P,)
@@ -70,6 +71,7 @@ class SegmentSampler:
             picture=put(data.picture, torch.int64),
             target=put(data.target, torch.float32),
             action=put(data.action, torch.float32),
+            pushed=put(data.pushed, torch.float32),
             phase=put(data.phase, torch.int64),
             scale=put(normaliser.action_scale, torch.float32),
             proprio_scale=put(normaliser.proprio_scale, torch.float32),
@@ -82,18 +84,19 @@ class SegmentSampler:
     def batch(self, index: Tensor, away: Tensor | None = None) -> tuple[Segments, Tensor]:
         """Segments number ``index`` [N], and the phase of each of their policy steps [N, L].
 
-        away [2, N, L, 14]: joints, and set-points, as if displaced by so much [rad, m]; the chunk then comes back to
-        what was shown within BACK_ROWS.
+        away [2, N, L, 14]: joints, and set-points, as if displaced by so much [rad, m]. From where they are, be it so or
+        by a push, the chunk comes back to the way that was meant within BACK_ROWS.
         """
         row = self.row[index]  # [N, L]
-        chunk = self.action[self.chunk[row]] - self.target[row].unsqueeze(-2)  # [N, L, H, 14]
+        off, meant = self.pushed[row], self.target[row] - self.pushed[row]  # [N, L, 14]
         proprio = self.proprio[row]
         if away is not None:
-            back = torch.arange(1, chunk.shape[-2] + 1, device=row.device).div(BACK_ROWS).clamp_max(1.0)  # [H]
             joints, target = away
-            chunk = chunk - back.unsqueeze(-1) * target.unsqueeze(-2)
+            off = off + target
             proprio = proprio + torch.cat((joints, target - joints), -1)[..., : proprio.shape[-1]] / self.proprio_scale
-        chunk = chunk / self.scale
+        chunk = self.action[self.chunk[row]] - meant.unsqueeze(-2)  # [N, L, H, 14]
+        back = torch.arange(1, chunk.shape[-2] + 1, device=row.device).div(BACK_ROWS).clamp_max(1.0)  # [H]
+        chunk = (chunk - back.unsqueeze(-1) * off.unsqueeze(-2)) / self.scale
         observation = Observation(
             proprio=proprio,
             task=self.task[row],

@@ -87,6 +87,9 @@ class DiffusionConfig:
     """Standardised coefficients are kept within as many standard deviations (METHOD 3.8)."""
     eps: float = 1e-2
     """Added to the gate where a target is divided by it: 1e-6 let coefficients reach 1e5 (METHOD 3.8)."""
+    error: Literal["noise", "velocity"] = "velocity"
+    """Whose squared error L_coeff is. Of the noise (paper) the noisiest steps count next to nothing, abar = 0.02 of the
+    velocity's (Salimans & Ho 2022): but there the experts decide from the state alone where the chunk goes."""
     predicts: Literal["z", "u"] = "z"
     """What experts answer with: coefficients z = u / (g + eps), which the gate scales (Eq. 1), or (ablation A6)
     coordinates u as they are, so that the gate only says who acts."""

@@ -49,9 +49,9 @@ class Diffusion(nn.Module):
     def noise_of(self, velocity: Tensor, z: Tensor, step: Tensor) -> Tensor:
         """The noise estimate behind a network's output: e = sqrt(1 - abar_k) z_k + sqrt(abar_k) v.
 
-        v = sqrt(abar) e - sqrt(1 - abar) z_0 (Salimans & Ho 2022). The loss stays the paper's, on the noise; the skip
-        spares the network from copying the noisy input to its output, which a narrow one does badly where it matters
-        most: at abar = 0.02 an error of 0.25 in the noise is one of 1.8 in z_0.
+        v = sqrt(abar) e - sqrt(1 - abar) z_0 (Salimans & Ho 2022). The skip spares the network from copying the noisy
+        input to its output, which a narrow one does badly where it matters most: at abar = 0.02 an error of 0.25 in the
+        noise is one of 1.8 in z_0.
         """
         abar = self.abar[step].view(-1, 1, 1)
         return (1.0 - abar).sqrt() * z + abar.sqrt() * velocity
@@ -64,13 +64,15 @@ class Diffusion(nn.Module):
     def loss(
         self, predict: NoiseEstimate, z: Tensor, mask: Tensor, noise: Tensor, step: Tensor, weight: Tensor | None = None
     ) -> Tensor:
-        """L_coeff: mean squared error of the noise estimate over active coefficients.
+        """L_coeff: mean squared error over active coefficients, of the noise (paper) or of the velocity behind it.
 
         z, noise [N, H, K], mask [N, K] bool, step [N]; weight [N, K] of each coefficient in the mean, None: all alike.
         """
         counts = mask.to(z.dtype) if weight is None else mask * weight
         counts = counts.unsqueeze(-2)
         error = (noise - predict(self.noised(z, noise, step), step)) ** 2 * counts
+        if self.config.error == "velocity":
+            error = error / self.abar[step].view(-1, 1, 1)
         return error.sum() / (counts.sum() * z.shape[-2])
 
     def sample(
