@@ -37,7 +37,7 @@ def test_an_episode_holds_what_happened(data):
     assert np.array_equal(episode.action[:-1], episode.target[1:])
     assert np.abs(episode.state - episode.target).max() < 0.25  # measured lags behind what is sent, and follows it
     assert np.abs(episode.state[1:] - episode.target[1:]).max() > 1e-4  # and is not a copy of it
-    assert episode.phases == ("reach", "grasp", "lift", "lower", "release", "return")
+    assert episode.phases == ("reach", "grasp", "lift", "return")
     assert np.all(np.diff(episode.phase.astype(int)) >= 0)
     height_m = episode.objects[:, 0, 3]
     assert height_m.max() > height_m[0] + 0.07 and height_m[-1] == pytest.approx(height_m[0], abs=0.01)
@@ -64,7 +64,7 @@ def test_images_are_those_of_the_live_path(data, tmp_path):
     assert len(set(episode.images["head"])) > 100  # the arms move
     plain = read(record.path_of(data, "lift_bar", 300))
     assert np.array_equal(plain.state, episode.state)
-    assert not record.is_done(record.path_of(data, "lift_bar", 300), Difficulty(), with_images=True)
+    assert not record.is_done(record.path_of(data, "lift_bar", 300), Difficulty(push_rad=demonstrate.PUSH_RAD), with_images=True)
 
 
 def test_a_data_set_is_of_one_difficulty(data):

@@ -77,7 +77,7 @@ def test_things_fit_the_slots_and_are_seen_in_them(name):
     assert objects[:, :, 0].sum(axis=1) == pytest.approx(len(things))
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [name for name in NAMES if not name.startswith("lift_")])  # those are put down again
 def test_objects_that_were_not_carried_there_do_not_count(name):
     """The end of a good episode, with the goals counted from there."""
     end = played(name, SEEDS[0]).end

@@ -12,6 +12,7 @@ Array = NDArray[np.float64]
 EVERY_S = 0.8  # on average, an arm is pushed; a push comes and goes within LONG_S
 LONG_S = (0.6, 1.4)
 NEAR = 0.15  # of a push is left where the pads are about to touch something
+HARD_RAD_S2 = 2.0  # no push accelerates more: with the expert's own motion the driver would cut it
 _ARM_COLUMNS = (slice(0, 6), slice(7, 13))
 
 
@@ -41,5 +42,7 @@ def _pushes(count: int, push_rad: float, rng: np.random.Generator) -> Array:
     for _ in range(rng.poisson(count * dt_s / EVERY_S)):
         begin_s, long_s = rng.uniform(0.0, count * dt_s), rng.uniform(*LONG_S)
         tau = np.clip((t_s - begin_s) / long_s, 0.0, 1.0)
-        out += 0.5 * (1.0 - np.cos(2.0 * np.pi * tau))[:, None] * rng.normal(0.0, push_rad, 6)
+        most_rad = HARD_RAD_S2 * long_s**2 / (2.0 * np.pi**2)
+        size_rad = np.clip(rng.normal(0.0, push_rad, 6), -most_rad, most_rad)
+        out += 0.5 * (1.0 - np.cos(2.0 * np.pi * tau))[:, None] * size_rad
     return out
