@@ -54,9 +54,9 @@ class Args:
     """Tasks to learn, in the order of their numbers; default: all in the data, by name."""
     steps: int = 14_000
     """Optimiser steps."""
-    batch: int = 128
+    batch: int = 256
     """Segments a step, over all processes; each has `length` policy steps."""
-    length: int = 4
+    length: int = 2
     """L: gates of consecutive policy steps meet in L_gate; 0.8 s hold most changes of phase."""
     lr: float = 1e-3
     """Peak of the learning rate; it grows over the first 2 % of the steps, then falls as a cosine to 0."""

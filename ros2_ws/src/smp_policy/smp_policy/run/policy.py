@@ -114,12 +114,17 @@ class Policy:
             slots=slots,
             images=images,
             # Here nothing can be refused any more: a refused query takes no noise from those after it.
-            noise=self._rng.standard_normal((config.rows, config.experts), np.float32),
+            noise=self._noise(),
             # A gate says who was at work on its task: another task begins without.
             gate_before=self._gate if self._sticky and query.task == self._task else None,
             prefix=prefix,
             committed=is_committed,
         )
+
+    def _noise(self) -> NDArray[np.float32]:
+        config = self.contract.config
+        noise = self._rng.standard_normal((config.rows, config.experts), np.float32)
+        return noise * np.float32(config.diffusion.temperature)
 
     def _prefix(self, query: Query, target: Floats) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """(H, 14) normalised and (H,): what is committed, and in which rows."""

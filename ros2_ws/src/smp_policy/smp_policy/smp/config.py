@@ -32,17 +32,19 @@ class EncoderConfig:
     """Channels after each halving of the picture: 96x96 ends as 12x12."""
     blocks: int = 1
     """Residual blocks at each size."""
-    width: int = 256
-    depth: int = 2
-    features: int = 128
-    """E, width of s. Each expert's modulation has E inputs: at 128 an expert stays under 0.5 M (METHOD, end of 3)."""
+    width: int = 512
+    depth: int = 3
+    features: int = 256
+    """E, width of s."""
 
 
 @dataclass(frozen=True)
 class BasisConfig:
-    rho: float = 0.5
-    """Bound of the adaptive part: cond(W) <= (1 + rho) / (1 - rho) = 3. Free bases starve the gate (METHOD 3.2)."""
-    width: int = 256
+    rho: float = 0.99
+    """Bound of the adaptive part: cond(W) <= (1 + rho) / (1 - rho). One chunk moves along one or two directions (97 % of
+    its energy lies in one, bench.chunk_rank), but they differ from chunk to chunk: at METHOD 3.2's 0.5 a basis cannot
+    turn far enough to meet them, four to five experts are needed, and what selection drops is missed in closed loop."""
+    width: int = 512
     depth: int = 2
 
 
@@ -90,6 +92,9 @@ class DiffusionConfig:
     error: Literal["noise", "velocity"] = "velocity"
     """Whose squared error L_coeff is. Of the noise (paper) the noisiest steps count next to nothing, abar = 0.02 of the
     velocity's (Salimans & Ho 2022): but there the experts decide from the state alone where the chunk goes."""
+    temperature: float = 0.5
+    """Of the noise that acting begins with, 1 being what was learned: half of it leaves a choice between ways and halves
+    the scatter around each."""
     predicts: Literal["z", "u"] = "z"
     """What experts answer with: coefficients z = u / (g + eps), which the gate scales (Eq. 1), or (ablation A6)
     coordinates u as they are, so that the gate only says who acts."""
@@ -101,15 +106,18 @@ class DiffusionConfig:
 class LossConfig:
     """Weights of Eq. 6 (METHOD 3.13). The paper writes 1 everywhere; the gate then collapses."""
 
-    coeff: float = 1.0
-    recon: float = 1.0
+    coeff: float = 30.0
+    """Experts learn from this term alone, whatever its weight; the encoder, which all terms share, listens to it only
+    at such a weight: its gradient is that much smaller than the others'."""
+    recon: float = 3.0
+    """What makes the basis meet the chunk: at 3 instead of 1 a fifth less of it is dropped."""
     gate: float = 0.03
     align: float = 1.0
     sigma2: float = 0.05
     """sigma_a^2: the reconstruction term is divided by twice this, so it weighs 10 a unit of squared action."""
     ramp: float = 0.2
     """Share of the training over which the gate term grows from 0 and targets move from q's divisor to the router's."""
-    weigh: Literal["even", "energy"] = "even"
+    weigh: Literal["even", "energy"] = "energy"
     """What an active coefficient's noise counts in L_coeff: the same (paper), or as its error moves the arms, g^2."""
     reconstruct: Literal["expected", "mean"] = "expected"
     """Expectation over the gate in closed form, or (ablation A3) the paper's literal, degenerate mean gate."""
