@@ -12,6 +12,7 @@ SCRIPTS = (
     "cell_speed",
     "camera_transport",
     "estop",
+    "participants",
     "command_latency",
     "command_loop",
     "recorder",

@@ -1,6 +1,6 @@
 """Emergency stop: from the service call to the stop frame on both buses, and to where the arms confirm it.
 
-    python -m bench.estop [--repetitions 50] [--save]
+    python -m bench.estop [--repetitions 50] [--passers-by 0] [--save]
 
 The driver and two emulated arms run in processes of their own, arms enabled and holding. Each repetition calls
 /piper_driver/estop at a random phase of all loops, then resets and enables again. Frames are timed where they
@@ -17,6 +17,7 @@ import numpy as np
 import tyro
 from std_srvs.srv import SetBool, Trigger
 
+from bench.passers_by import passers_by
 from bench.report import conclude, milliseconds
 from bench.sniff import Sniffer
 from bench.stack import CHANNELS, Client, driver_on_emulated_arms
@@ -32,6 +33,8 @@ class Args:
     """Time from the e-stop service to both buses and back."""
 
     repetitions: int = 50
+    passers_by: int = 0
+    """Other ROS 2 processes that come and go meanwhile, so many at any time."""
     save: bool = False
     """Write results/estop.md."""
 
@@ -76,6 +79,7 @@ def main(args: Args) -> None:
         sniffers = [Sniffer(channel, (frames.STOP, frames.STATUS)) for channel in CHANNELS.values()]
         for sniffer in sniffers:
             stack.enter_context(sniffer)
+        stack.enter_context(passers_by(args.passers_by))
         stopping = Stopping(client, sniffers)
         samples_ns = np.array([stopping.once() for _ in range(args.repetitions)])
     rows = [
@@ -83,7 +87,8 @@ def main(args: Args) -> None:
         row("0x2A1 of both arms says stopped", samples_ns[:, 1], CONFIRMED_LIMIT_MS),
         row("the service answers", samples_ns[:, 2], None),
     ]
-    notes = f"{args.repetitions} repetitions on two emulated arms, enabled and holding."
+    beside = f", {args.passers_by} other participants that come and go" if args.passers_by else ""
+    notes = f"{args.repetitions} repetitions on two emulated arms, enabled and holding{beside}."
     conclude("Emergency stop", COLUMNS, rows, notes, args.save)
 
 

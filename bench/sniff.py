@@ -27,10 +27,10 @@ class Seen(NamedTuple):
 class Sniffer:
     """Collects the frames of some identifiers from one segment on a thread; a context manager."""
 
-    def __init__(self, channel: str, identifiers: tuple[int, ...]) -> None:
+    def __init__(self, channel: str, identifiers: tuple[int, ...], held: int = HELD_FRAMES) -> None:
         filters = [{"can_id": number, "can_mask": 0x7FF} for number in identifiers]
         self._bus = VcanBus(channel, can_filters=filters)
-        self._seen: deque[Seen] = deque(maxlen=HELD_FRAMES)
+        self._seen: deque[Seen] = deque(maxlen=held)
         self._open = True
         self._thread = threading.Thread(target=self._run, name=f"sniffer {channel}", daemon=True)
 
@@ -53,6 +53,10 @@ class Sniffer:
         """The newest frame of this identifier."""
         frames = (frame for frame in reversed(self._seen.copy()) if frame.arbitration_id == identifier)
         return next(frames, None)
+
+    def stamps(self, identifier: int) -> list[int]:
+        """When the frames of this identifier appeared, of those that are held."""
+        return [frame.t_ns for frame in self._seen.copy() if frame.arbitration_id == identifier]
 
     def _first(self, identifier: int, since_ns: int, wanted: Callable[[bytes], bool]) -> Seen | None:
         found = (f for f in self._seen.copy() if f.arbitration_id == identifier and f.t_ns >= since_ns)

@@ -14,8 +14,10 @@ from dataclasses import replace
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import DurabilityPolicy, QoSProfile
+from rclpy.utilities import get_rmw_implementation_identifier
 
 from bench.private import private, wait_for
+from piper_bringup.arm.transport import udp_only
 from piper_bringup.can.places import live_segments
 from piper_bringup.data import names
 from piper_bringup.options import Options
@@ -93,6 +95,7 @@ def driver_on_emulated_arms(**parameters: object) -> Iterator[Client]:
     said: list[str] = []
     with private(), emulated_arms():
         os.environ.update(environment_of(SIMULATED, config_dir()))
+        udp_only(os.environ, get_rmw_implementation_identifier(), config_dir())  # or this process stalls at times
         process = process_of(names.DRIVER_NODE, parameters)
         child = Child.start(process, command(process, config_dir()), lambda _, line: said.append(line))
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 import threading
 import time
@@ -12,6 +13,7 @@ from queue import SimpleQueue
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.qos import DurabilityPolicy, QoSProfile
+from rclpy.utilities import get_rmw_implementation_identifier
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Bool
 from trajectory_msgs.msg import JointTrajectory
@@ -27,8 +29,10 @@ from piper_bringup.arm.realtime import real_time
 from piper_bringup.arm.safety import Mode, Severity
 from piper_bringup.arm.services_node import Services
 from piper_bringup.arm.table import startup_table
+from piper_bringup.arm.transport import udp_only
 from piper_bringup.data import names
 from piper_bringup.spin_node import every, spin
+from piper_bringup.system import config_dir
 from smp_msgs.msg import ArmStatus, SafetyEvent
 
 _LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
@@ -222,6 +226,7 @@ def main() -> None:
     """Run until Ctrl-C; the arms are left as on_shutdown says."""
     # The default of 5 ms keeps the command thread waiting; below 1 ms, switching itself costs a fifth of a core.
     sys.setswitchinterval(0.001)
+    udp_only(os.environ, get_rmw_implementation_identifier(), config_dir())
     spin(DriverNode)
 
 
