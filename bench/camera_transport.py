@@ -24,7 +24,8 @@ from bench.private import private
 from bench.report import conclude, milliseconds
 from piper_bringup.data.names import CAMERAS, image_topic
 from piper_bringup.options import Options
-from piper_bringup.system import config_dir, graph
+from piper_bringup.process import config_dir
+from piper_bringup.system import graph
 
 WARM_UP_FRAMES = 30
 DISCOVERY_S = 20.0

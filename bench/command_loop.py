@@ -25,10 +25,11 @@ from bench.private import private, wait_for
 from bench.report import conclude
 from piper_bringup.data import names
 from piper_bringup.options import Options
+from piper_bringup.process import Process, config_dir
 from piper_bringup.report import SUMMARY
 from piper_bringup.run_node import Starter
 from piper_bringup.supervise import Child, command
-from piper_bringup.system import Process, config_dir, environment_of, graph
+from piper_bringup.system import environment_of, graph
 
 REAL_TIME = (True, False)  # as the graph is, and with no thread of SCHED_FIFO
 WITH_PRIORITY = (names.DRIVER_NODE, "cell")

@@ -21,9 +21,10 @@ from piper_bringup.arm.transport import udp_only
 from piper_bringup.can.places import live_segments
 from piper_bringup.data import names
 from piper_bringup.options import Options
+from piper_bringup.process import Process, config_dir
 from piper_bringup.run_node import Starter
 from piper_bringup.supervise import Child, command
-from piper_bringup.system import Process, config_dir, environment_of, graph
+from piper_bringup.system import environment_of, graph
 from smp_msgs.msg import ArmStatus
 
 CHANNELS = {"left": "can_left", "right": "can_right"}

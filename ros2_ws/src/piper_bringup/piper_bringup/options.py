@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 SIMULATED_BACKENDS = ("mujoco",)
+SCRIPT = "script"  # in place of a model
 
 
 class OptionError(ValueError):
@@ -25,9 +26,19 @@ class Options:
     can_backend: str | None = None
     """python-can interface type; unset: socketcan on real, smp_vcan in simulation."""
     model: str | None = None
-    """Folder of a trained policy."""
+    """Folder of a trained policy; unset: in simulation the one that is shipped, if any; script: none."""
+    inference: Literal["onnx", "torch"] = "onnx"
+    """What computes the model; onnx needs no torch."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where it is computed; auto: on a GPU where there is one."""
+    cameras: Literal["raw", "compressed"] = "raw"
+    """Which pictures the model looks at: /cam_*/image_raw, or /cam_*/image_raw/compressed."""
+    dry_run: bool = False
+    """The model's chunks go to /smp/action_chunk_dry, to which the driver does not listen."""
+    allow_sim_model: bool = False
+    """Robot: run a model that was trained in simulation."""
     task: str | None = None
-    """Task to run; unset: lift_bar in simulation."""
+    """Task to run, or several with commas between; unset: in simulation all of the model's, or lift_bar by script."""
     auto_enable: bool | None = None
     """Switch the motors on at start; unset: config/driver.yaml (false) on real, true in simulation."""
     speed_percent: float | None = None
@@ -35,9 +46,9 @@ class Options:
     on_shutdown: Literal["hold", "park", "park_and_disable"] = "hold"
     """What the arms do when the driver ends."""
     commander: bool = True
-    """Simulation: stream the scripted motion of the task; false: the arms wait for chunks of yours."""
+    """Simulation: begin episodes, by the model or else by script; false: the arms wait for you to ask."""
     episodes: int = 1
-    """Simulation: episodes of the task to stream; 0: until stopped."""
+    """Simulation: episodes of each task; 0: until stopped."""
     teleop: bool = False
     """Two leader arms move the arms, instead of a policy or a commander."""
     left_leader_can: str = "can_leader_left"
@@ -58,6 +69,16 @@ class Options:
         """True when no arm of the real world can move."""
         return self.backend in SIMULATED_BACKENDS
 
+    @property
+    def policy(self) -> str | None:
+        """Folder of the model that is to run, if one is."""
+        return None if self.model == SCRIPT else self.model
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """Tasks that were named."""
+        return tuple(task.strip() for task in self.task.split(",")) if self.task else ()
+
 
 def check(options: Options) -> None:
     """Raises OptionError, in one sentence, for what cannot be started."""
@@ -67,13 +88,7 @@ def check(options: Options) -> None:
             f"backend {options.backend!r} is not there yet: its bridge comes with the RoboTwin part; "
             f"valid now: {', '.join(available)}"
         )
-    if options.model is not None:
-        raise OptionError(
-            f"model {options.model!r} cannot be run: the policy node is not there yet; leave model unset "
-            "(real: the arms hold; mujoco: the scripted motion of the task)"
-        )
-    if options.task is not None and not options.simulated:
-        raise OptionError(f"task {options.task!r} needs the policy node, which is not there yet; leave it unset")
+    _check_policy(options)
     if options.left_can == options.right_can:
         raise OptionError(f"left_can and right_can are both {options.left_can!r}; each arm needs its own bus")
     buses = [options.left_can, options.right_can, options.left_leader_can, options.right_leader_can]
@@ -83,3 +98,22 @@ def check(options: Options) -> None:
         raise OptionError(f"speed_percent is {options.speed_percent:g}; valid: above 0, at most 100")
     if options.episodes < 0:
         raise OptionError(f"episodes is {options.episodes}; valid: 0 (until stopped) and above")
+
+
+def _check_policy(options: Options) -> None:
+    """What concerns the model, or the script that stands in for one."""
+    if options.model == SCRIPT and not options.simulated:
+        raise OptionError("model is script, which moves simulated arms only; name the folder of one, or leave it unset")
+    if options.policy == "":
+        raise OptionError("model is empty; name the folder of a model, or leave it unset")
+    if options.policy is not None and options.teleop:
+        raise OptionError("teleop and a model both command the arms; leave one of them unset")
+    if options.dry_run and options.policy is None:
+        raise OptionError("dry_run is about a model, and none is given; name one (model)")
+    if options.policy is not None and options.simulated:
+        return
+    if options.policy is None and options.tasks and not options.simulated:
+        raise OptionError(f"task {options.task!r} needs somebody who does it; name a model that knows it")
+    if len(options.tasks) > 1:
+        who = "a robot does" if options.policy else "the script does"
+        raise OptionError(f"task is {options.task!r}; {who} one task at a time")

@@ -1,7 +1,8 @@
-"""Start the node graph without launch: `python -m piper_bringup.run` (make sim) runs one simulated episode.
+"""Start the node graph without launch: `python -m piper_bringup.run` (make sim) runs simulated episodes.
 
-Ends after the commander's episodes, or with Ctrl-C; the arms are left holding and every process is ended. A
-second Ctrl-C shortens the waiting. Exit code 0 when no process died and the episodes succeeded.
+The shipped model does them, or the one of --model; without any, the script of the task. Ends after the episodes, or
+with Ctrl-C; the arms are left holding and every process is ended. A second Ctrl-C shortens the waiting. Exit code 0
+when no process died and every episode was run to its end: a script has to succeed, a model's successes are counted.
 """
 
 from __future__ import annotations
@@ -17,11 +18,12 @@ from typing import Literal, TextIO
 
 import tyro
 
-from piper_bringup import report, shm
+from piper_bringup import models, report, shm
 from piper_bringup.options import OptionError, Options
+from piper_bringup.process import Process, config_dir, death
 from piper_bringup.run_node import Starter
 from piper_bringup.supervise import Child, command
-from piper_bringup.system import Process, config_dir, death, environment_of, graph
+from piper_bringup.system import environment_of, graph
 
 GRACE_S = 2.5  # after a death, for the monitor to notice what went silent and for people to read it
 CLEAN = (0, -signal.SIGALRM)  # the alarm: its work was done, only leaving DDS hung (spin_node.leave)
@@ -73,8 +75,8 @@ class Screen:
 class Run:
     """One start of the graph: `watch` until it is over, then `end`."""
 
-    def __init__(self, processes: tuple[Process, ...], config: Path, screen: Screen, interrupts: Interrupts) -> None:
-        self._processes, self._config, self._screen, self._interrupts = processes, config, screen, interrupts
+    def __init__(self, processes: tuple[Process, ...], screen: Screen, interrupts: Interrupts) -> None:
+        self._processes, self._screen, self._interrupts = processes, screen, interrupts
         self._children: list[Child] = []
         self._mourned: set[str] = set()
         self._over_at_s: float | None = None
@@ -83,7 +85,8 @@ class Run:
     def start(self) -> None:
         """Start every process, in the order of the graph."""
         for process in self._processes:
-            self._children.append(Child.start(process, command(process, self._config), self._screen.say))
+            line = command(process, config_dir(process.package))
+            self._children.append(Child.start(process, line, self._screen.say))
 
     def watch(self, starter: Starter, *, endless: bool) -> None:
         """Bring lifecycle nodes up and return when the run is over: finished, interrupted or broken."""
@@ -135,7 +138,10 @@ def run(options: RunOptions) -> int:
     """Exit code. Raises OptionError for options that nothing can be started with."""
     options = replace(options, episodes=0) if options.hold else options
     config = config_dir()
+    options, told = models.chosen(options, config)
     processes = graph(options, config)
+    for sentence in filter(None, (told, models.admit(processes, options))):
+        print(sentence, flush=True)
     out = Path(options.out)
     out.mkdir(parents=True, exist_ok=True)
     (out / report.SUMMARY).unlink(missing_ok=True)
@@ -143,7 +149,7 @@ def run(options: RunOptions) -> int:
     interrupts = Interrupts()
     shm.sweep()  # of runs that were killed
     with (out / "run.log").open("w") as log, Starter() as starter:
-        this = Run(processes, config, Screen(log), interrupts)
+        this = Run(processes, Screen(log), interrupts)
         try:
             this.start()
             this.watch(starter, endless=options.episodes == 0)

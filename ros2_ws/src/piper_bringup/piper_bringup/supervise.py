@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import subprocess
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import yaml
 
-from piper_bringup.system import Process
+from piper_bringup.process import Process
 
 POLL_S = 0.02
 Say = Callable[[str, str], None]  # process name, line
@@ -32,7 +33,8 @@ def command(process: Process, config: Path) -> list[str]:
     if process.params_file:
         line += ["--params-file", str(config / process.params_file)]
     for name, value in process.parameters.items():
-        line += ["-p", f"{name}:={yaml.safe_dump(value, default_flow_style=True).splitlines()[0]}"]
+        text = yaml.safe_dump(value, default_flow_style=True, width=math.inf).splitlines()[0]
+        line += ["-p", f"{name}:={text}"]
     return line
 
 

@@ -2,48 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
 
+from piper_bringup.commanders import SIMULATED_TASK, commanders
 from piper_bringup.data import names
-from piper_bringup.options import OptionError, Options, check
+from piper_bringup.options import Options, check
+from piper_bringup.process import Process
 
-PACKAGE = "piper_bringup"
-SIMULATED_TASK = "lift_bar"
 # A leader's chunks follow each other every 20 ms and agree: little is committed, little faded, and so little delayed.
 TELEOP_PLAN = {"plan.commit_s": 0.0, "plan.blend_s": 0.05}
-TELEOP_DELAY_S = 0.05
 SIMULATED_TAIL_S = 3.0  # recorded after an episode was judged: the arms on their way home
 # glibc gives freed memory of more than 128 kB back at once; fresh pages for every image cost more than the image.
 KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(32 * 2**20), "MALLOC_TRIM_THRESHOLD_": str(256 * 2**20)}
-
-
-@dataclass(frozen=True)
-class Process:
-    """One node in a process of its own."""
-
-    name: str
-    """Node name."""
-    executable: str
-    """Console script of the package."""
-    module: str
-    """The same program for `python -m`."""
-    parameters: dict[str, object] = field(default_factory=dict)
-    """On top of `params_file`."""
-    params_file: str | None = None
-    """YAML below the package's config folder."""
-    environment: dict[str, str] = field(default_factory=dict)
-    nice: int = 0
-    """Added to the process's niceness."""
-    lifecycle: bool = False
-    """To be configured and activated by whoever starts it."""
-    required: bool = True
-    """Its end ends the rest."""
-    finite: bool = False
-    """Ends by itself when its work is done."""
-    patience_s: float = 5.0
-    """Time between being asked to end and being made to."""
-    package: str = PACKAGE
 
 
 def graph(options: Options, config: Path) -> tuple[Process, ...]:
@@ -61,11 +31,7 @@ def graph(options: Options, config: Path) -> tuple[Process, ...]:
         processes.insert(0, _cell(options, cameras))
     if options.record:
         processes.append(_recorder(options, images))
-    if options.teleop:
-        processes.append(_teleop(options, environment))
-    elif options.simulated and options.commander:
-        processes.append(_commander(options, environment))
-    return tuple(processes)
+    return (*processes, *commanders(options, environment, images))
 
 
 def environment_of(options: Options, config: Path) -> dict[str, str]:
@@ -109,7 +75,7 @@ def _cell(options: Options, environment: dict[str, str]) -> Process:
         executable="cell_node",
         module="piper_bringup.cell.cell_node",
         parameters={
-            "task": options.task or SIMULATED_TASK,
+            "task": options.tasks[0] if options.tasks else SIMULATED_TASK,
             "seed": options.seed,
             "arms.left.can_channel": options.left_can,
             "arms.right.can_channel": options.right_can,
@@ -145,57 +111,3 @@ def _recorder(options: Options, environment: dict[str, str]) -> Process:
         required=False,
         patience_s=60.0,  # a bag is closed before it ends
     )
-
-
-def _teleop(options: Options, environment: dict[str, str]) -> Process:
-    return Process(
-        name="teleop",
-        executable="teleop_node",
-        module="piper_bringup.record.teleop_node",
-        parameters={
-            "can_backend": options.can_backend or ("smp_vcan" if options.simulated else "socketcan"),
-            "leaders.left.can_channel": options.left_leader_can,
-            "leaders.right.can_channel": options.right_leader_can,
-            "delay_s": TELEOP_DELAY_S,
-        },
-        params_file="teleop.yaml",
-        environment=environment,
-        required=False,
-    )
-
-
-def _commander(options: Options, environment: dict[str, str]) -> Process:
-    return Process(
-        name="commander",
-        executable="commander_node",
-        module="piper_bringup.commander_node",
-        parameters={
-            "task": options.task or SIMULATED_TASK,
-            "seed": options.seed,
-            "episodes": options.episodes,
-            "record": bool(options.record),
-            **({"enable": False, "wait_s": 0.0} if options.auto_enable is False else {}),  # somebody does by hand
-        },
-        params_file="commander.yaml",
-        environment=environment,
-        nice=10,
-        required=False,
-        finite=True,
-    )
-
-
-def config_dir() -> Path:
-    """Installed config folder of the package. Raises OptionError where the workspace is not sourced."""
-    from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
-
-    try:
-        return Path(get_package_share_directory(PACKAGE)) / "config"
-    except PackageNotFoundError:
-        raise OptionError(f"package {PACKAGE} is not found: source ros2_ws/install/setup.bash") from None
-
-
-def death(name: str, returncode: int) -> str:
-    """One sentence for the end of a process that nobody asked to end."""
-    how = f"was killed by signal {-returncode}" if returncode < 0 else f"ended with exit code {returncode}"
-    meaning = "; the arms hold by their own firmware" if name == names.DRIVER_NODE else ""
-    return f"process {name} {how}{meaning}"

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from piper_bringup.process import Process
 from piper_bringup.supervise import Child, command
-from piper_bringup.system import Process
 
 pytestmark = pytest.mark.live
 
@@ -128,7 +128,7 @@ STARTER = """
 import os, signal, sys
 from pathlib import Path
 from piper_bringup.supervise import command
-from piper_bringup.system import Process
+from piper_bringup.process import Process
 line = command(Process(name="child", executable="", module="nobody"), Path("/"))
 sleep = "import time; print('up', flush=True); time.sleep(600)"
 line = [*line[:line.index(sys.executable)], sys.executable, "-c", sleep]
@@ -149,7 +149,7 @@ def test_no_child_outlives_a_starter_that_was_killed():
     wait_until(lambda: gone(pid))
 
 
-@pytest.mark.parametrize("value", ["can_left", "", "0123", "true", "a b: c", True, 100.0, 30, "x" * 200])
+@pytest.mark.parametrize("value", ["can_left", "", "0123", "true", "a b: c", True, 100.0, 30, "x" * 200, ["a b"] * 40])
 def test_parameters_arrive_in_their_type(value):
     line = command(Process(name="n", executable="", module="m", parameters={"p": value}), Path("/config"))
     argument = line[line.index("-p") + 1]

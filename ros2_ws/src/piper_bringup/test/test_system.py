@@ -12,10 +12,16 @@ import yaml
 
 from piper_bringup import arguments
 from piper_bringup.options import OptionError, Options
-from piper_bringup.system import death, graph
+from piper_bringup.process import death
+from piper_bringup.system import graph
 
 CONFIG = Path(__file__).parents[1] / "config"
-SETUP = Path(__file__).parents[1] / "setup.py"
+SOURCES = Path(__file__).parents[2]
+EVERYTHING = [
+    process
+    for options in (Options(backend="mujoco"), Options(backend="mujoco", model="m"), Options(teleop=True, record="b"))
+    for process in graph(options, CONFIG)
+]
 XML = "{http://www.eprosima.com/XMLSchemas/fastRTPS_Profiles}"
 
 
@@ -50,6 +56,47 @@ def test_a_recorder_is_there_when_asked_for_and_simulated_episodes_use_it():
 
 def test_without_a_commander_nobody_publishes_chunks():
     assert "commander" not in by_name(Options(backend="mujoco", commander=False))
+
+
+def test_a_model_commands_instead_of_the_script_and_episodes_are_begun_in_simulation():
+    found = by_name(Options(backend="mujoco", model="m", task="lift_bar, lift_tray", seed=4, episodes=2, record="bags"))
+    assert list(found) == ["cell", "piper_driver", "monitor", "recorder", "smp_policy", "episodes"]
+    policy, episodes = found["smp_policy"], found["episodes"]
+    assert policy.lifecycle and policy.required and policy.nice == 10
+    assert policy.parameters == {
+        "model": str(Path("m").absolute()),
+        "task": "",
+        "backend": "onnx",
+        "device": "auto",
+        "cameras": "raw",
+        "dry_run": False,
+        "world": "simulation",
+        "allow_sim_model": True,
+    }
+    assert episodes.finite and not episodes.required and "task" not in episodes.parameters
+    wanted = {"tasks": ["lift_bar", "lift_tray"], "seed": 4, "episodes": 2, "record": True}
+    assert wanted.items() <= episodes.parameters.items()
+    assert found["cell"].parameters["task"] == "lift_bar"
+    assert "tasks" not in by_name(Options(backend="mujoco", model="m"))["episodes"].parameters  # all of the model's
+
+
+def test_on_a_robot_nothing_begins_by_itself():
+    found = by_name(Options(model="m", dry_run=True, inference="torch", device="cuda", cameras="compressed"))
+    assert list(found) == ["piper_driver", "monitor", "smp_policy"]
+    said = found["smp_policy"].parameters
+    assert (said["world"], said["allow_sim_model"], said["task"]) == ("robot", False, "")
+    assert (said["dry_run"], said["backend"], said["device"], said["cameras"]) == (True, "torch", "cuda", "compressed")
+    assert found["smp_policy"].nice == 0
+    asked = by_name(Options(model="m", task="lift_bar", allow_sim_model=True))["smp_policy"].parameters
+    assert asked["task"] == "lift_bar" and asked["allow_sim_model"] is True
+    waits = by_name(Options(backend="mujoco", model="m", commander=False))
+    assert "smp_policy" in waits and "episodes" not in waits
+
+
+def test_script_is_a_choice_of_model_and_hands_off_is_passed_on():
+    assert "commander" in by_name(Options(backend="mujoco", model="script"))
+    by_hand = by_name(Options(backend="mujoco", model="m", auto_enable=False))["episodes"].parameters
+    assert by_hand["enable"] is False and by_hand["wait_s"] == 0.0
 
 
 def test_real_without_a_model_only_holds():
@@ -107,16 +154,16 @@ def test_only_camera_publishers_get_the_large_segment_and_every_node_the_short_l
 
 
 def test_every_process_can_be_started_both_ways():
-    scripts = SETUP.read_text()
-    for process in graph(Options(backend="mujoco"), CONFIG):
+    for process in EVERYTHING:
         assert importlib.util.find_spec(process.module) is not None, process.module
-        script = f"{process.executable} = {{NAME}}.{process.module.removeprefix('piper_bringup.')}:main"
+        script = f"{process.executable} = {{NAME}}.{process.module.removeprefix(process.package + '.')}:main"
+        scripts = (SOURCES / process.package / "setup.py").read_text()
         assert script in scripts, f"setup.py has no console script '{script}'"
 
 
 def test_every_parameter_file_is_there_and_names_its_node():
-    for process in graph(Options(backend="mujoco"), CONFIG):
-        document = yaml.safe_load((CONFIG / process.params_file).read_text())
+    for process in EVERYTHING:
+        document = yaml.safe_load((SOURCES / process.package / "config" / process.params_file).read_text())
         assert list(document) == [process.name]
 
 
@@ -125,9 +172,13 @@ def test_every_parameter_file_is_there_and_names_its_node():
     [
         (Options(backend="robotwin"), r"robotwin.*RoboTwin part; valid now: real, mujoco"),
         (Options(backend="elsewhere"), r"'elsewhere'.*valid now: real, mujoco"),
-        (Options(model="models/x"), r"models/x.*policy node is not there yet"),
-        (Options(backend="mujoco", model="models/x"), r"policy node is not there yet"),
-        (Options(task="lift_bar"), r"'lift_bar' needs the policy"),
+        (Options(task="lift_bar"), r"'lift_bar' needs somebody who does it; name a model"),
+        (Options(model="script"), r"script, which moves simulated arms only"),
+        (Options(model=""), r"model is empty; name"),
+        (Options(model="m", teleop=True), r"teleop and a model both command"),
+        (Options(dry_run=True), r"dry_run is about a model"),
+        (Options(model="m", task="a,b"), r"'a,b'; a robot does one task at a time"),
+        (Options(backend="mujoco", task="a,b"), r"'a,b'; the script does one task at a time"),
         (Options(right_can="can_left"), r"both 'can_left'"),
         (Options(speed_percent=0), r"speed_percent is 0; valid"),
         (Options(speed_percent=101), r"speed_percent is 101; valid"),

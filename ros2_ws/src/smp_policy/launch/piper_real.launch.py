@@ -1,6 +1,6 @@
 """Both arms, or their simulation, with everything around them: the graph of piper_bringup/system.py.
 
-ros2 launch smp_policy piper_real.launch.py [backend:=real|mujoco] [auto_enable:=true] ...; --show-args lists all.
+ros2 launch smp_policy piper_real.launch.py [backend:=real|mujoco] [model:=FOLDER] ...; --show-args lists all.
 """
 
 from __future__ import annotations
@@ -29,9 +29,10 @@ from launch_ros.ros_adapters import get_ros_node
 from lifecycle_msgs.msg import Transition
 
 from launch import LaunchContext, LaunchDescription
-from piper_bringup import arguments
+from piper_bringup import arguments, models
+from piper_bringup.process import Process, config_dir, death
 from piper_bringup.run_node import Obituaries
-from piper_bringup.system import Process, config_dir, death, environment_of, graph
+from piper_bringup.system import environment_of, graph
 
 GRACE_S = 2.5  # after a death, for the monitor to notice what fell silent
 
@@ -52,12 +53,14 @@ def _start(context: LaunchContext) -> list[Action]:
     texts = {name: LaunchConfiguration(name).perform(context) for name in arguments.defaults()}
     typed = dict(text.split(":=", 1) for text in context.argv if ":=" in text)  # launch ignores unknown names
     options, config = arguments.parse(texts | typed), config_dir()
+    options, told = models.chosen(options, config)
     processes = graph(options, config)
+    sentences = filter(None, (told, models.admit(processes, options)))
     os.environ.update(environment_of(options, config))  # also for the node of launch itself
     obituaries = Obituaries(get_ros_node(context))
-    actions: list[Action] = []
+    actions: list[Action] = [LogInfo(msg=sentence) for sentence in sentences]
     for process in processes:
-        node = _node(process, str(config))
+        node = _node(process, str(config_dir(process.package)))
         on_exit = OnProcessExit(target_action=node, on_exit=_mourning(process, obituaries))
         actions += [RegisterEventHandler(on_exit), node]
         if isinstance(node, LifecycleNode):
@@ -67,7 +70,7 @@ def _start(context: LaunchContext) -> list[Action]:
 
 def _node(process: Process, config: str) -> Node:
     # Without a type, launch would read the text 0123 as a number.
-    typed = {k: ParameterValue(v, value_type=type(v)) for k, v in process.parameters.items()}
+    typed = {k: ParameterValue(v, value_type=_type(v)) for k, v in process.parameters.items()}
     kind = LifecycleNode if process.lifecycle else Node
     return kind(
         package=process.package,
@@ -81,6 +84,11 @@ def _node(process: Process, config: str) -> Node:
         output="screen",
         sigterm_timeout=str(process.patience_s),
     )
+
+
+def _type(value: object) -> type:
+    """As ParameterValue wants it; lists are never empty."""
+    return list[type(value[0])] if isinstance(value, list) else type(value)
 
 
 def _bring_up(node: LifecycleNode, name: str) -> list[Action]:

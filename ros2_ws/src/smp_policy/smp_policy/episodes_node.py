@@ -6,8 +6,10 @@ cell judges; exit code 0 when every episode was run to its end, whatever its out
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from action_msgs.msg import GoalStatus
 from rclpy.action import ActionClient
@@ -25,11 +27,14 @@ from piper_bringup.spin_node import Done, every, spin
 from smp_msgs.action import RecordEpisode, RunPolicy
 from smp_msgs.msg import ArmStatus
 from smp_msgs.srv import ResetEpisode
+from smp_policy.run.contract import Contract, ContractError
 from smp_policy.run.rounds import Episode, line, order, table
 from smp_policy.run.table import ACTION
 
+ALL = "all"  # in place of tasks: those that the model was trained on
 DEFAULTS: dict[str, object] = {
-    "tasks": ["lift_bar"],
+    "tasks": [ALL],
+    "model": "",
     "seed": 0,
     "episodes": 1,
     "limit_s": 20.0,
@@ -41,7 +46,10 @@ TICK_S = 0.05
 ENABLE_AGAIN_NS = 3_000_000_000
 SAY_WAITING_NS = 5_000_000_000
 RECORDER_S = 1.0  # for a new recording to find every publisher
+ANSWER_S = 15.0  # for a service or an action to answer; the driver enables within 5
+PARK_S = 30.0  # the driver gives up after 20
 BAG_S = 60.0  # for a bag to be closed and looked through
+OVERTIME_S = 15.0  # for a run to end once its time is over
 
 
 class EpisodesNode(Node):
@@ -50,7 +58,7 @@ class EpisodesNode(Node):
     def __init__(self) -> None:
         super().__init__("episodes")
         self._values = parameters.load(self, DEFAULTS)
-        self._order = order(self._values["tasks"], int(self._values["seed"]), int(self._values["episodes"]))
+        self._order = order(_tasks(self._values), int(self._values["seed"]), int(self._values["episodes"]))
         self._task, self._seed = next(self._order)
         self._done: list[Episode] = []
         self._gave_up = self._estopped = False
@@ -119,7 +127,7 @@ class EpisodesNode(Node):
             self._enable.call_async(SetBool.Request(data=True))
 
     def _wait_for_reset(self) -> None:
-        if not self._answer.done():
+        if not self._answered("the cell", ANSWER_S):
             return
         placed = self._answer.result()
         if not placed.success:
@@ -131,7 +139,7 @@ class EpisodesNode(Node):
         self._to(self._wait_for_recorder)
 
     def _wait_for_recorder(self) -> None:
-        if not self._answer.done():
+        if not self._answered("the recorder", ANSWER_S):
             return
         self._recording = self._answer.result()
         if not self._recording.accepted:
@@ -143,7 +151,7 @@ class EpisodesNode(Node):
         self._call(self._enable, SetBool.Request(data=True), self._wait_for_enable)  # parked arms follow nobody
 
     def _wait_for_enable(self) -> None:
-        if not self._answer.done():
+        if not self._answered("the driver, asked to enable,", ANSWER_S):
             return
         if not self._answer.result().success:
             self._give_up(f"the arms do not follow: {self._answer.result().message}")
@@ -152,17 +160,19 @@ class EpisodesNode(Node):
         self._to(self._wait_for_run)
 
     def _wait_for_run(self) -> None:
-        if self._answer.done():
-            self._goal = self._answer.result()
-            if not self._goal.accepted:
-                self._give_up("the policy refuses to run")
-            self._answer = self._goal.get_result_async()
-            self._to(self._wait_for_result)
+        if not self._answered("the policy", ANSWER_S):
+            return
+        self._goal = self._answer.result()
+        if not self._goal.accepted:
+            self._give_up("the policy refuses to run")
+        self._answer = self._goal.get_result_async()
+        self._to(self._wait_for_result)
 
     def _wait_for_result(self) -> None:
-        if not self._answer.done():
-            if not self._run.server_is_ready():
-                self._give_up("the policy is gone")
+        if not self._run.server_is_ready() and not self._answer.done():
+            self._give_up("the policy is gone")
+        limit_s = self._values["limit_s"]
+        if not self._answered("the policy, whose time is over,", limit_s + OVERTIME_S if limit_s else math.inf):
             return
         result, status, self._goal = self._answer.result().result, self._answer.result().status, None
         trouble = status != GoalStatus.STATUS_SUCCEEDED
@@ -173,7 +183,7 @@ class EpisodesNode(Node):
         self._call(self._park, Trigger.Request(), self._wait_for_park)
 
     def _wait_for_park(self) -> None:
-        if not self._answer.done():
+        if not self._answered("the driver, asked to park,", PARK_S):
             return
         if not self._answer.result().success:
             self._give_up(f"the arms do not park: {self._answer.result().message}")
@@ -184,13 +194,12 @@ class EpisodesNode(Node):
         self._to(self._wait_for_bag)
 
     def _wait_for_bag(self) -> None:
-        if self._answer.done():
-            bag = self._answer.result().result
-            self._gave_up |= not bag.success
-            self.get_logger().info(f"recorded: {bag.reason}; {bag.bag_path}")
-            self._next()
-        elif time.monotonic_ns() - self._since_ns > BAG_S * 1e9:
-            self._give_up(f"the recorder does not end its bag within {BAG_S:.0f} s")
+        if not self._answered("the recorder, asked to end its bag,", BAG_S):
+            return
+        bag = self._answer.result().result
+        self._gave_up |= not bag.success
+        self.get_logger().info(f"recorded: {bag.reason}; {bag.bag_path}")
+        self._next()
 
     def _next(self) -> None:
         following = next(self._order, None)
@@ -208,10 +217,29 @@ class EpisodesNode(Node):
         self._answer = client.call_async(request)
         self._to(phase)
 
+    def _answered(self, who: str, seconds: float) -> bool:
+        """Whether the answer is there; gives up where it did not come within `seconds`."""
+        waited_s = (time.monotonic_ns() - self._since_ns) * 1e-9
+        if not self._answer.done() and waited_s > seconds:
+            self._give_up(f"{who} did not answer within {seconds:.0f} s")
+        return self._answer.done()
+
     def _give_up(self, why: str) -> None:
         self.get_logger().error(why)
         self._gave_up = True
         raise Done
+
+
+def _tasks(values: dict[str, object]) -> list[str]:
+    """Raises ValueError, which ends the start, where nobody says which tasks."""
+    if values["tasks"] != [ALL]:
+        return values["tasks"]
+    if not values["model"]:
+        raise ValueError(f"episodes: tasks is [{ALL}] and model is empty; name tasks, or the folder of a model")
+    try:
+        return list(Contract.read(Path(values["model"])).tasks)
+    except ContractError as error:
+        raise ValueError(f"episodes: {error}") from error
 
 
 def main() -> None:

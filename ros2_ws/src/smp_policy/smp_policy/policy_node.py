@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import threading
 import time
-from pathlib import Path
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
@@ -21,15 +20,13 @@ from piper_bringup.spin_node import every, spin
 from smp_policy.policy_desk_node import Desk
 from smp_policy.policy_link_node import RosLink
 from smp_policy.run import messages
-from smp_policy.run.contract import Contract, ContractError
+from smp_policy.run.admit import admit
+from smp_policy.run.contract import ContractError
 from smp_policy.run.open import open_backend
 from smp_policy.run.pilot import Pilot
-from smp_policy.run.policy import Policy
-from smp_policy.run.rehearse import rehearse
 from smp_policy.run.session import Level
 from smp_policy.run.settings import Settings
 from smp_policy.run.table import startup_table
-from smp_policy.run.timed import Timed
 
 STEP_S, IDLE_S = 0.005, 0.05  # between two looks at the queues, in a run and without one
 WATCH_S = 0.1
@@ -112,17 +109,7 @@ class PolicyNode(LifecycleNode):
 
     def _load(self) -> None:
         """From the model's folder; what was loaded before stays where this raises ContractError."""
-        settings = self._settings
-        folder = Path(settings.model)
-        contract = Contract.read(folder)
-        contract.refuse()
-        _refuse_world(contract, settings)
-        if settings.task:
-            contract.task_input(settings.task)
-        backend = Timed(open_backend(folder, settings.backend, settings.device))
-        policy = Policy(backend, settings.seed, settings.sticky)
-        self._took_ns = rehearse(policy)
-        self._backend, self._policy = backend, policy
+        self._backend, self._policy, self._took_ns = admit(self._settings, open_backend)
 
     def _take_up(self) -> None:
         """Fly with the model that was loaded."""
@@ -164,18 +151,6 @@ class PolicyNode(LifecycleNode):
 
     def _report(self) -> None:
         self._diagnostics.publish(messages.diagnostics(self._pilot, self.get_name(), time.time_ns()))
-
-
-def _refuse_world(contract: Contract, settings: Settings) -> None:
-    """Raises ContractError: models of the simulation on a robot."""
-    if settings.world == "simulation":
-        return
-    if contract.needs_objects:
-        text = "reads the ground truth of simulated objects, which a robot does not have"
-        raise ContractError(f"{settings.model} {text}; parameter world:=simulation is for the cell")
-    if contract.trained_in == "simulation" and not settings.allow_sim_model:
-        text = "was trained in simulation and this is a robot; parameter allow_sim_model:=true runs it anyway"
-        raise ContractError(f"{settings.model} {text}")
 
 
 def main() -> None:

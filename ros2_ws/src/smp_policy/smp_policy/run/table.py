@@ -31,7 +31,7 @@ def startup_table(contract: Contract, settings: Settings, took_ns: int) -> str:
     ages = f"joints {limits.joints_ns / 1e6:.0f} ms, cameras {limits.camera_ns / 1e6:.0f} ms"
     rows = [
         ("model", f"{settings.model}, trained in {contract.trained_in}; {settings.backend} on {settings.device}"),
-        ("contract", f"{len(contract.joints)} joints, {config.experts} experts, {_seen(contract)}"),
+        ("contract", f"{len(contract.joints)} joints, {config.experts} experts, {seen(contract)}"),
         ("tasks", ", ".join(contract.tasks)),
         *(("in", topic) for topic in heard),
         ("out", f"{chunk_topic(settings)}  {said}{dry}"),
@@ -44,7 +44,8 @@ def startup_table(contract: Contract, settings: Settings, took_ns: int) -> str:
     return "\n".join(f"  {name:<{width}}  {what}" for name, what in rows)
 
 
-def _seen(contract: Contract) -> str:
+def seen(contract: Contract) -> str:
+    """What a model is shown, in words."""
     sees = [f"camera {camera}" for camera in contract.cameras]
     sees += [f"{contract.config.encoder.slots} objects"] * contract.needs_objects
     return f"sees joints, {', '.join(sees)}" if sees else "sees joints alone"

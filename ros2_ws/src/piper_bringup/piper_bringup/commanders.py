@@ -1,0 +1,111 @@
+"""Who says where the arms go: a trained policy, the script that stands in for one, or a person with leader arms."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from piper_bringup.options import Options
+from piper_bringup.process import POLICY_PACKAGE, Process
+
+POLICY_NODE, EPISODES_NODE = "smp_policy", "episodes"
+SIMULATED_TASK = "lift_bar"
+TELEOP_DELAY_S = 0.05
+
+
+def commanders(options: Options, environment: dict[str, str], images: dict[str, str]) -> tuple[Process, ...]:
+    """Who says where the arms go, and who asks them to."""
+    begins = options.simulated and options.commander  # on a robot only a person does
+    if options.teleop:
+        return (_teleop(options, environment),)
+    if options.policy is None:
+        return (_commander(options, environment),) if begins else ()
+    policy = _policy(options, images)
+    return (policy, _episodes(options, environment)) if begins else (policy,)
+
+
+def _teleop(options: Options, environment: dict[str, str]) -> Process:
+    return Process(
+        name="teleop",
+        executable="teleop_node",
+        module="piper_bringup.record.teleop_node",
+        parameters={
+            "can_backend": options.can_backend or ("smp_vcan" if options.simulated else "socketcan"),
+            "leaders.left.can_channel": options.left_leader_can,
+            "leaders.right.can_channel": options.right_leader_can,
+            "delay_s": TELEOP_DELAY_S,
+        },
+        params_file="teleop.yaml",
+        environment=environment,
+        required=False,
+    )
+
+
+def _commander(options: Options, environment: dict[str, str]) -> Process:
+    return Process(
+        name="commander",
+        executable="commander_node",
+        module="piper_bringup.commander_node",
+        parameters={
+            "task": options.tasks[0] if options.tasks else SIMULATED_TASK,
+            "seed": options.seed,
+            "episodes": options.episodes,
+            "record": bool(options.record),
+            **_by_hand(options),
+        },
+        params_file="commander.yaml",
+        environment=environment,
+        nice=10,
+        required=False,
+        finite=True,
+    )
+
+
+def _policy(options: Options, environment: dict[str, str]) -> Process:
+    simulated = options.simulated
+    return Process(
+        name=POLICY_NODE,
+        executable="policy_node",
+        module="smp_policy.policy_node",
+        package=POLICY_PACKAGE,
+        parameters={
+            "model": str(Path(options.policy).expanduser().absolute()),
+            "task": "" if simulated or not options.tasks else options.tasks[0],
+            "backend": options.inference,
+            "device": options.device,
+            "cameras": options.cameras,
+            "dry_run": options.dry_run,
+            "world": "simulation" if simulated else "robot",
+            "allow_sim_model": simulated or options.allow_sim_model,
+        },
+        params_file="policy.yaml",
+        environment=environment,
+        nice=10 if simulated else 0,
+        lifecycle=True,
+    )
+
+
+def _episodes(options: Options, environment: dict[str, str]) -> Process:
+    return Process(
+        name=EPISODES_NODE,
+        executable="episodes_node",
+        module="smp_policy.episodes_node",
+        package=POLICY_PACKAGE,
+        parameters={
+            **({"tasks": list(options.tasks)} if options.tasks else {}),
+            "model": str(Path(options.policy).expanduser().absolute()),
+            "seed": options.seed,
+            "episodes": options.episodes,
+            "record": bool(options.record),
+            **_by_hand(options),
+        },
+        params_file="episodes.yaml",
+        environment=environment,
+        nice=10,
+        required=False,
+        finite=True,
+    )
+
+
+def _by_hand(options: Options) -> dict[str, object]:
+    """Where somebody enables the arms by hand, and in their own time."""
+    return {"enable": False, "wait_s": 0.0} if options.auto_enable is False else {}
