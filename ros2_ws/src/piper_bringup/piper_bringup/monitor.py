@@ -95,6 +95,29 @@ class RealTimeFactor:
         self.lowest = min(self.lowest, value)
 
 
+@dataclass
+class Chunks:
+    """What the policy said of its chunks."""
+
+    latency_ms: list[float] = field(default_factory=list)  # observation taken to chunk published
+    active: dict[int, int] = field(default_factory=dict)  # expert -> chunks in which it acted
+
+    def add(self, state: object) -> None:
+        """state: smp_msgs/SkillState, or anything with its fields."""
+        self.latency_ms.append(float(state.total_ms))
+        for expert in state.active_experts:
+            self.active[int(expert)] = self.active.get(int(expert), 0) + 1
+
+    def summary(self) -> dict[str, object] | None:
+        """None where no policy spoke; experts: share of the chunks in which each acted."""
+        if not self.latency_ms:
+            return None
+        p50, p99, most = np.percentile(self.latency_ms, (50, 99, 100))
+        count = len(self.latency_ms)
+        shares = {str(expert): chunks / count for expert, chunks in sorted(self.active.items())}
+        return {"chunks": count, "latency_ms": {"p50": p50, "p99": p99, "max": most}, "experts": shares}
+
+
 class Record:
     """Everything of one run; `summary` is what is kept of it."""
 
@@ -104,6 +127,7 @@ class Record:
         self.arms: dict[str, ArmRecord] = {}
         self.episodes: list[Episode] = []
         self.real_time_factor = RealTimeFactor()
+        self.chunks = Chunks()
         self._events: dict[tuple[str, str, str, str], dict[str, object]] = {}
         self._line_ns, self._line_counts = now_ns, {}
 
@@ -161,6 +185,7 @@ class Record:
             },
             "lateness_ms": _lateness(list(arms.values())),
             "clamped": {kind: max((arm.clamped[kind] for arm in arms.values()), default=0) for kind in LIMITS},
+            "policy": self.chunks.summary(),
             "rejected_chunks": max((arm.rejected_chunks for arm in arms.values()), default=0),
             "tracking_error_rad": {name: arm.tracking_error_rad for name, arm in sorted(arms.items())},
             "modes": {name: arm.mode for name, arm in sorted(arms.items())},

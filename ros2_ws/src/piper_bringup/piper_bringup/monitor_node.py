@@ -90,7 +90,6 @@ class MonitorNode(Node):
         """Subscribe to every documented topic; those that are only counted stay serialised."""
         record = self._record
         counted = [(names.TOPIC_JOINT_STATES, JointState), (names.TOPIC_ACTION_CHUNK, JointTrajectory)]
-        counted += [(names.TOPIC_SKILL_STATE, SkillState)]
         counted += [(names.joint_command_topic(arm), JointState) for arm in names.ARMS]
         counted += [(names.camera_info_topic(camera), CameraInfo) for camera in names.CAMERAS]
         for topic, kind in counted:
@@ -98,6 +97,7 @@ class MonitorNode(Node):
         for camera in names.CAMERAS:
             recorded = camera == "head" and self._video is not None
             self._subscribe(names.image_topic(camera), Image, IMAGE_QOS, self._on_head if recorded else None)
+        self._subscribe(names.TOPIC_SKILL_STATE, SkillState, QUEUE_QOS, record.chunks.add)
         for arm in names.ARMS:
             self._subscribe(names.arm_status_topic(arm), ArmStatus, QUEUE_QOS, record.arm_status)
         self._subscribe(names.TOPIC_EPISODE_EVENT, EpisodeEvent, QUEUE_QOS, self._on_episode)

@@ -83,11 +83,23 @@ def _facts(summary: dict[str, object]) -> list[tuple[str, str | Text]]:
         ("clamped set-points", ", ".join(f"{kind} {count}" for kind, count in clamped.items())),
         ("rejected chunks", str(summary["rejected_chunks"])),
     ]
+    facts += _policy(summary.get("policy"))
     errors = summary["tracking_error_rad"].items()
     facts.append(("largest tracking error", ", ".join(f"{arm} {rad:.3f} rad" for arm, rad in errors) or "not told"))
     for episode in summary["episodes"]:
         facts.append((f"episode {episode['task']}, seed {episode['seed']}", _outcome(episode)))
     return facts
+
+
+def _policy(policy: dict[str, object] | None) -> list[tuple[str, str]]:
+    if policy is None:
+        return []
+    ms = policy["latency_ms"]
+    experts = ", ".join(f"{expert}: {share:.0%}" for expert, share in policy["experts"].items())
+    return [
+        ("policy: observation to chunk", f"p50 {ms['p50']:.1f}, p99 {ms['p99']:.1f}, max {ms['max']:.1f} ms"),
+        ("policy: chunks, experts that acted", f"{policy['chunks']}; {experts}"),
+    ]
 
 
 def _outcome(episode: dict[str, object]) -> Text:

@@ -168,3 +168,13 @@ def test_the_live_line_tells_the_rates_since_the_last_one():
         record.arrived(names.TOPIC_JOINT_STATES, i * 10 * MS)
     assert "/joint_states 100 Hz" in record.line(1_000 * MS)
     assert "/joint_states 0 Hz" in record.line(2_000 * MS)
+
+
+def test_chunks_are_timed_and_their_experts_counted():
+    record = Record(0)
+    assert record.summary(0)["policy"] is None  # a script has no experts
+    for ms, active in ((2.0, [1, 3]), (4.0, [3])):
+        record.chunks.add(SimpleNamespace(total_ms=ms, active_experts=active))
+    policy = record.summary(0)["policy"]
+    assert policy["chunks"] == 2 and policy["experts"] == {"1": 0.5, "3": 1.0}
+    assert policy["latency_ms"]["p50"] == pytest.approx(3.0) and policy["latency_ms"]["max"] == 4.0

@@ -19,6 +19,7 @@ SUMMARY = {
     "topics": {"/joint_states": {"count": 2000, "hz": 99.7, "worst_gap_ms": 31.0}},
     "lateness_ms": {"p50": 0.11, "p99": 2.9, "max": 6.6},
     "clamped": {"position": 0, "velocity": 41, "acceleration": 7},
+    "policy": {"chunks": 75, "latency_ms": {"p50": 3.1, "p99": 9.4, "max": 12.0}, "experts": {"2": 0.5, "7": 1.0}},
     "rejected_chunks": 3,
     "tracking_error_rad": {"left": 0.041, "right": 0.052},
     "modes": {"left": "HOLD", "right": "HOLD"},
@@ -40,6 +41,8 @@ def test_every_number_is_in_the_table():
     for wanted in ("/joint_states", "2000", "99.7", "31", "0.998", "0.951", "0.11 / 2.90 / 6.60", "velocity 41"):
         assert wanted in text
     for wanted in ("left 0.041 rad", "right 0.052 rad", "BUS_LOST", "gone", "seed 5", "succeeded after 9.5 s"):
+        assert wanted in text
+    for wanted in ("p50 3.1, p99 9.4, max 12.0 ms", "75; 2: 50%, 7: 100%"):
         assert wanted in text
 
 

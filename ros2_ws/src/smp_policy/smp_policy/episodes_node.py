@@ -61,7 +61,7 @@ class EpisodesNode(Node):
         self._order = order(_tasks(self._values), int(self._values["seed"]), int(self._values["episodes"]))
         self._task, self._seed = next(self._order)
         self._done: list[Episode] = []
-        self._gave_up = self._estopped = False
+        self._gave_up = self._estopped = self._cleared = False
         self._status: dict[str, ArmStatus] = {}
         self._answer: Future | None = None
         self._recording: ClientGoalHandle | None = None
@@ -75,6 +75,7 @@ class EpisodesNode(Node):
         self._record = ActionClient(self, RecordEpisode, "/record_episode") if self._values["record"] else None
         self._reset = self.create_client(ResetEpisode, names.SERVICE_RESET_EPISODE)
         self._park = self.create_client(Trigger, f"/{names.DRIVER_NODE}/park")
+        self._clear = self.create_client(Trigger, f"/{names.DRIVER_NODE}/clear_errors")
         self._enable = self.create_client(SetBool, f"/{names.DRIVER_NODE}/enable")
         every(self, TICK_S, self._tick)
 
@@ -180,18 +181,31 @@ class EpisodesNode(Node):
         episode = Episode(self._task, self._seed, result.reason, outcome, result.duration_s, result.chunks, trouble)
         self._done.append(episode)
         self.get_logger().info(line(episode))
+        self._cleared = False
         self._call(self._park, Trigger.Request(), self._wait_for_park)
 
     def _wait_for_park(self) -> None:
         if not self._answered("the driver, asked to park,", PARK_S):
             return
         if not self._answer.result().success:
-            self._give_up(f"the arms do not park: {self._answer.result().message}")
+            if self._cleared or self._estopped:
+                self._give_up(f"the arms do not park: {self._answer.result().message}")
+            self._cleared = True
+            self._call(self._clear, Trigger.Request(), self._wait_for_clear)
+            return
         if self._recording is None:
             self._next()
             return
         self._answer = self._recording.get_result_async()
         self._to(self._wait_for_bag)
+
+    def _wait_for_clear(self) -> None:
+        """An episode that ended with an arm stuck somewhere is lost, the next one is not."""
+        if not self._answered("the driver, asked to clear errors,", ANSWER_S):
+            return
+        if not self._answer.result().success:
+            self._give_up(f"the arms do not recover: {self._answer.result().message}")
+        self._call(self._park, Trigger.Request(), self._wait_for_park)
 
     def _wait_for_bag(self) -> None:
         if not self._answered("the recorder, asked to end its bag,", BAG_S):

@@ -11,6 +11,7 @@ from piper_bringup.cell.expert import demonstrate
 from piper_bringup.cell.world import World
 from piper_bringup.data import names
 from smp_policy.learn import rollout as rollouts
+from smp_policy.learn.driver import LOWER
 from smp_policy.learn.rollout import rollout
 from smp_policy.run.policy import Policy
 
@@ -54,15 +55,15 @@ def test_it_is_filmed_on_the_grid_of_rows():
 
 def test_physics_that_breaks_ends_the_episode_as_a_failure(monkeypatch):
     world = World("lift_bar")
-    real, calls = rollouts.Arms.command, []
+    real, calls = rollouts.Driver.command, []
 
-    def command(arms, world, target):
-        calls.append(target)
+    def command(driver, world, now_ns):
+        calls.append(now_ns)
         if len(calls) == 30:
             raise rollouts.PhysicsError("it blew up")
-        real(arms, world, target)
+        return real(driver, world, now_ns)
 
-    monkeypatch.setattr(rollouts.Arms, "command", command)
+    monkeypatch.setattr(rollouts.Driver, "command", command)
     result = rollout(Policy(holder()), world, 0, limit_s=2.0)
     assert not result.success and result.broke == "it blew up"
     assert result.seconds == pytest.approx(0.3) and len(result.chunk) == 2
@@ -76,9 +77,34 @@ def test_a_delay_off_the_grid_is_refused(delay_ns):
 
 def test_committed_rows_stay_as_they_were():
     """Whatever a policy answers, rows that are executed anyway are those of the running plan."""
-    wild = ByHand(lambda step, q: np.tile(q + 0.1 * step, (16, 1)), contract())
+    bases = np.isin(np.arange(14), (0, 7))
+    wild = ByHand(lambda step, q: np.tile(q + 0.08 * step * bases, (16, 1)), contract())
     result = rollout(Policy(wild), World("lift_bar"), 0, limit_s=1.0, delay_ns=50_000_000)
     per_row = names.DT_NS // 10_000_000
     for step in range(1, 5):
         due = (step * names.REPLAN_ROWS + np.arange(1, 3)) * per_row - 1  # commands due with the two committed rows
         np.testing.assert_allclose(result.chunk[step, :2], result.target[due], atol=1e-6)
+
+
+def beyond(excess: float, joint: int, after: int = 1) -> ByHand:
+    """Stands at rest, and from step `after` on asks one joint of the left arm to go `excess` below its limit."""
+    rows = np.tile(rollouts.motion.rest(), (16, 1))
+    wrong = rows.copy()
+    wrong[3:, joint] = LOWER[joint] - excess
+    return ByHand(lambda step, _: wrong if step >= after else rows, contract())
+
+
+@pytest.mark.parametrize(("joint", "slack"), [(1, 0.1), (6, 0.01)])
+def test_a_chunk_too_far_outside_the_limits_is_refused_whole(joint, slack):
+    inside = rollout(Policy(beyond(0.9 * slack, joint)), World("lift_bar"), 0, limit_s=1.0)
+    assert inside.refused == 0 and np.abs(inside.target - inside.target[0])[:, joint].max() > 0.05 * slack
+    outside = rollout(Policy(beyond(1.1 * slack, joint)), World("lift_bar"), 0, limit_s=1.0)
+    assert outside.refused == 4
+    assert np.ptp(outside.target[:90, joint]) < 1e-3  # repaired, it would move
+
+
+def test_an_arm_that_is_kept_from_following_ends_the_episode(monkeypatch):
+    monkeypatch.setattr(World, "drive", lambda *_: None)  # as if both arms were stuck
+    ahead = 0.04 * np.outer(np.arange(1, 17), np.arange(14) == 1)
+    result = rollout(Policy(ByHand(lambda _, target: target + ahead, contract())), World("lift_bar"), 0, limit_s=5.0)
+    assert result.fault.startswith("TRACKING_ERROR: left_joint2 is 0.") and result.seconds < 2.0

@@ -100,6 +100,19 @@ class Arms:
         effort_nm = DRIVER.gripper__effort_nm
         self._firmware = {arm: Firmware(motion.arm_columns(start, arm).tolist(), effort_nm) for arm in ARMS}
 
+    @property
+    def at(self) -> Array:
+        """The set-points (14,) that the limits left."""
+        return self._at.q
+
+    def hold(self, q: Array) -> Array:
+        """Stand still from now on: joints where they are measured (14,), grippers at their set-point; that place."""
+        here = self._at.q.copy()
+        for arm in ARMS:
+            motion.arm_columns(here, arm)[:6] = motion.arm_columns(q, arm)[:6]
+        self._at, self._target = limits.SetPoint.at_rest(here), here
+        return here
+
     def command(self, world: World, target: Array) -> None:
         """One period of the driver towards `target` (14,), then the physics of that time."""
         dt_s = COMMAND_NS * 1e-9

@@ -7,5 +7,6 @@
     python -m smp_policy.learn.export MODEL                     ONNX graphs beside the weights
 
 Below them: `data` (episodes to arrays), `pictures`, `normalise` (scales), `segments` (arrays to batches), `loop`
-(optimiser steps), `checkpoint`, `journal`; `rollout` (one episode in the cell), `score`, `figures`.
+(optimiser steps), `checkpoint`, `journal`; `rollout` (one episode in the cell, by the rules of `driver`), `score`,
+`figures`.
 """

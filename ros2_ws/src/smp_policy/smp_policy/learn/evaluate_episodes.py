@@ -76,6 +76,8 @@ class Outcome:
     jerk: Jerk
     broke: str  # why the physics gave up; mostly empty
     basis: NDArray[np.float32] | None  # (S, 14, K)
+    fault: str = ""  # why the driver gave up
+    refused: int = 0  # chunks that it would not follow
 
 
 def outcome_of(result: Rollout, delay_ns: int, basis: NDArray[np.float32] | None) -> Outcome:

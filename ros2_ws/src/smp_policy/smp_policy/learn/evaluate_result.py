@@ -37,6 +37,8 @@ def score(outcomes: Sequence[Outcome]) -> Numbers:
         "jerk_elsewhere": mean([one.jerk.elsewhere for one in outcomes]),
         "failed_after": dict(Counter(last_goal(one) for one in outcomes if not one.success).most_common()),
         "physics_broke": sum(bool(one.broke) for one in outcomes),
+        "driver_gave_up": sum(bool(one.fault) for one in outcomes),
+        "chunks_refused": sum(one.refused for one in outcomes),
     }
 
 
@@ -86,6 +88,8 @@ def episode_numbers(one: Outcome) -> Numbers:
         "switch_rate": changes / chances if chances else math.nan,
         "jerk_joins": one.jerk.joins,
         "broke": one.broke,
+        "fault": one.fault,
+        "refused": one.refused,
     }
 
 

@@ -117,7 +117,12 @@ def rows(content: Content, timing: Content, name: str) -> list[tuple[str, ...]]:
     for task, one in content["methods"][name]["tasks"].items():
         ms = timing["chunk"][name][task]
         ended = ", ".join(f"{goal} {count}" for goal, count in one["failed_after"].items())
-        ended += f"; physics broke in {one['physics_broke']}" if one["physics_broke"] else ""
+        for what, text in (
+            ("physics_broke", "physics broke in"),
+            ("driver_gave_up", "the driver gave up in"),
+            ("chunks_refused", "chunks refused:"),
+        ):
+            ended += f"; {text} {one[what]}" if one[what] else ""
         found.append(
             (
                 task,

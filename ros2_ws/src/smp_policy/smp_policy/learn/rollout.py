@@ -1,8 +1,8 @@
 """One closed-loop episode in the cell, in process: the policy's chunks through the driver's plan, limits and rates.
 
 The timing is the robot's: a chunk belongs to the instant of its observation, takes effect a while later, and is
-spliced into the running plan as the driver does it. Rows that will be executed before that are handed to the policy
-as committed.
+refused, or spliced into the running plan, as the driver does it. Rows that will be executed before that are handed to
+the policy as committed.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from piper_bringup.cell import motion
-from piper_bringup.cell.expert import COMMAND_NS, Arms, measured
+from piper_bringup.cell.expert import COMMAND_NS, measured
 from piper_bringup.cell.render import Renderer
 from piper_bringup.cell.world import PhysicsError, World
 from piper_bringup.data import images, names
-from smp_policy.run.chunk import COMMIT_NS, Schedule
+from smp_policy.learn.driver import Driver
+from smp_policy.run.chunk import COMMIT_NS
 from smp_policy.run.policy import Chunk, Policy, Query
 
 __all__ = ["COMMIT_NS", "STRIDE_NS", "Rollout", "rollout"]
@@ -45,6 +46,8 @@ class Rollout:
     target: NDArray[np.float64]  # (C, 14) of the plan, 100 a second, before limits
     latency_s: NDArray[np.float64]  # (S,) of Policy.act
     broke: str = ""  # why the physics ended the episode before its time; empty: it did not
+    fault: str = ""  # why the driver did
+    refused: int = 0  # chunks that the driver would not follow
 
 
 def rollout(
@@ -60,14 +63,15 @@ def rollout(
 
     delay_ns: from observation to chunk, simulated; a multiple of the command period, below the stride.
     look: called every DT, to film it.
-    A policy that drives the physics into a bad state has failed, there and then. Raises ContractError.
+    A policy that drives the physics into a bad state, or an arm so hard against something that the driver gives up,
+    has failed, there and then. Raises ContractError.
     """
     if delay_ns % COMMAND_NS or not 0 <= delay_ns < STRIDE_NS:
         raise ValueError(f"delay_ns is {delay_ns}; valid: multiples of {COMMAND_NS} from 0 to below {STRIDE_NS}")
     world.reset(seed)
     policy.reset(seed)
-    start = motion.rest()
-    arms, schedule = Arms(start), Schedule(start, 0)
+    driver = Driver(motion.rest())
+    schedule = driver.schedule
     steps: list[tuple[Chunk, NDArray, float]] = []
     targets, waiting, broke = [], None, ""
     for t_ns in range(0, int(limit_s * 1e9), COMMAND_NS):
@@ -81,17 +85,16 @@ def rollout(
             steps.append((chunk, query.q, time.perf_counter() - began_s))
             waiting = t_ns, chunk.q
         if waiting is not None and waiting[0] + delay_ns == t_ns:
-            schedule.take(*waiting, t_ns)
+            driver.take(*waiting, t_ns)
             waiting = None
-        targets.append(schedule.plan.at(t_ns + COMMAND_NS))
         try:
-            arms.command(world, targets[-1])
+            targets.append(driver.command(world, t_ns))
         except PhysicsError as error:
             broke = str(error)
             break
-        if world.success():
+        if world.success() or driver.fault:
             break
-    return _summary(world, seed, t_ns + COMMAND_NS, steps, targets, broke)
+    return _summary(world, seed, t_ns + COMMAND_NS, steps, targets, broke, driver)
 
 
 def _query(
@@ -108,7 +111,9 @@ def _query(
     )
 
 
-def _summary(world: World, seed: int, t_ns: int, steps: list, targets: list, broke: str) -> Rollout:
+def _summary(
+    world: World, seed: int, t_ns: int, steps: list, targets: list, broke: str, driver: Driver
+) -> Rollout:
     chunks, q, latency_s = zip(*steps, strict=True)
     goals = world.goals_reached()
     return Rollout(
@@ -126,4 +131,6 @@ def _summary(world: World, seed: int, t_ns: int, steps: list, targets: list, bro
         target=np.stack(targets),
         latency_s=np.array(latency_s),
         broke=broke,
+        fault=driver.fault,
+        refused=len(driver.refused),
     )
