@@ -182,7 +182,9 @@ def test_s15_an_operator_hold_outlasts_the_chunks_until_enable(rig):
     rig.follow(lambda t: start + 0.1 * (np.arange(14) == 0), 0.5)
     assert rig.mode() == Mode.HOLD
     assert Reason.CHUNK_NOT_WANTED in rig.reasons()
+    assert rig.core.safety.reason == Reason.OPERATOR_HOLD
     assert rig.ask("enable")[0]
+    assert rig.core.safety.reason == Reason.ENABLED  # else whoever waits for the enabling waits for ever
     rig.follow(lambda t: start, 0.3)
     assert rig.mode() == Mode.FOLLOW
     rig.run(1.2)

@@ -58,7 +58,7 @@ class EpisodesNode(Node):
     def __init__(self) -> None:
         super().__init__("episodes")
         self._values = parameters.load(self, DEFAULTS)
-        self._order = order(_tasks(self._values), int(self._values["seed"]), int(self._values["episodes"]))
+        self._order = order(tasks_of(self._values), int(self._values["seed"]), int(self._values["episodes"]))
         self._task, self._seed = next(self._order)
         self._done: list[Episode] = []
         self._gave_up = self._estopped = self._cleared = False
@@ -244,8 +244,8 @@ class EpisodesNode(Node):
         raise Done
 
 
-def _tasks(values: dict[str, object]) -> list[str]:
-    """Raises ValueError, which ends the start, where nobody says which tasks."""
+def tasks_of(values: dict[str, object]) -> list[str]:
+    """Names of the tasks to do. Raises ValueError, which ends the start, where nobody says which."""
     if values["tasks"] != [ALL]:
         return values["tasks"]
     if not values["model"]:

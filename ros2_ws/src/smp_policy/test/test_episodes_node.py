@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from fake_policy import write_model
@@ -17,6 +19,8 @@ from policy_node_rig import PROGRAM, environment
 
 from piper_bringup.data import names
 from piper_bringup.run_node import Starter
+from piper_bringup.spin_node import Done
+from smp_policy.episodes_node import EpisodesNode, tasks_of
 
 pytestmark = pytest.mark.live
 
@@ -56,6 +60,27 @@ def stack(model: Path) -> Iterator[dict[str, subprocess.Popen]]:
                 process.communicate()
 
 
+def test_nobody_is_waited_for_for_ever(monkeypatch):
+    monkeypatch.setattr(EpisodesNode, "get_logger", lambda self: logging.getLogger("episodes"))
+    node = EpisodesNode.__new__(EpisodesNode)  # no ROS: only what is waited with
+    node._gave_up, node._answer, node._since_ns = False, SimpleNamespace(done=lambda: False), time.monotonic_ns()
+    assert not node._answered("the cell", 5.0)
+    node._since_ns -= 6_000_000_000
+    with pytest.raises(Done):
+        node._answered("the cell", 5.0)
+    assert node._gave_up
+
+
+def test_all_tasks_are_those_of_the_model(tmp_path):
+    model = write_model(tmp_path / "model", tasks=TASKS)
+    assert tasks_of({"tasks": ["all"], "model": str(model)}) == list(TASKS)
+    assert tasks_of({"tasks": ["lift_pot"], "model": str(model)}) == ["lift_pot"]
+    with pytest.raises(ValueError, match="name tasks, or the folder of a model"):
+        tasks_of({"tasks": ["all"], "model": ""})
+    with pytest.raises(ValueError, match="nowhere is no model"):
+        tasks_of({"tasks": ["all"], "model": str(tmp_path / "nowhere")})
+
+
 def test_episodes_are_placed_run_parked_and_counted(tmp_path):
     with stack(write_model(tmp_path / "model", tasks=TASKS)) as alive:
         episodes = start("-m", "smp_policy.episodes_node", tasks=list(TASKS), limit_s=2.0, seed=3)
@@ -63,7 +88,7 @@ def test_episodes_are_placed_run_parked_and_counted(tmp_path):
         assert episodes.returncode == 0, said  # run to the end, successful or not
         for task in TASKS:
             assert f"{task}, seed 3: failure (time_over) after 2.0 s" in said, said
-        assert "all        0 of 2" in said
+        assert "all        0 of 2" in said and " 0 chunks" not in said  # parked arms were followed again
         alive["policy"].kill()
         again = start("-m", "smp_policy.episodes_node", tasks=["lift_bar"], wait_s=2.0)
         said, _ = again.communicate(timeout=PATIENCE_S)

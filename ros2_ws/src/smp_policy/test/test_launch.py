@@ -104,9 +104,10 @@ def test_arguments_are_the_options_each_with_a_description(launch_file):
 
 
 def test_every_process_of_the_graph_becomes_a_node(launch_file):
-    config = FILE.parents[2] / "piper_bringup" / "config"
-    for process in graph(Options(backend="mujoco"), config):
-        node = launch_file._node(process, str(config))
+    sources = FILE.parents[2]
+    options = Options(backend="mujoco", model="m", task="lift_bar,lift_tray")
+    for process in graph(options, sources / "piper_bringup" / "config"):
+        node = launch_file._node(process, str(sources / process.package / "config"))
         assert node.node_package == process.package and node.node_executable == process.executable
         assert isinstance(node, LifecycleNode) == process.lifecycle
         environment = {key[0].text: value[0].text for key, value in node.process_description.additional_env}
@@ -118,7 +119,7 @@ def test_every_process_of_the_graph_becomes_a_node(launch_file):
     [
         ("backend:=robotwin", "valid now: real, mujoco"),
         ("backend:=gazebo", "('real', 'mujoco', 'robotwin')"),
-        ("model:=models/x", "policy node is not there yet"),
+        ("model:=nowhere", "nowhere is no model: contract.json is missing"),
         ("autoenable:=true", "unknown argument autoenable; valid: backend"),
     ],
 )

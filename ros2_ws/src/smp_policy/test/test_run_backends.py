@@ -336,7 +336,7 @@ def test_a_device_that_is_not_there_is_refused_and_auto_takes_what_there_is(mode
     import onnxruntime
 
     if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
-        with pytest.raises(ContractError, match=r"device cuda: .* install onnxruntime-gpu"):
+        with pytest.raises(ContractError, match=r"^device cuda: .* install onnxruntime-gpu"):
             OnnxBackend(model, "cuda")
         assert OnnxBackend(model).device == "cpu"
     with pytest.raises(ContractError, match="backend is 'jax'; valid: onnx, torch"):

@@ -52,6 +52,8 @@ def enable(core: Core, request: Request) -> Result:
     """Power both arms where they stand (S16, S17); also ends an operator's hold."""
     mode = core.safety.mode
     if mode in (Mode.HOLD, Mode.FOLLOW):
+        if core.operator_hold:  # said anew, for whoever waits because of the reason of the hold
+            core.to(Mode.HOLD, core.find(Severity.INFO, Reason.ENABLED, "enabled; chunks are followed again"))
         core.operator_hold = False
         return True, "enabled"
     if mode == Mode.DISABLED:

@@ -95,8 +95,9 @@ def _session(path: Path, device: str, threads: int) -> onnxruntime.InferenceSess
     # Idle threads sleep instead of spinning: they would take the cores of the 100 Hz command thread (RUNTIME 0.7).
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = _ERRORS_ONLY
+    providers = _providers(device)
     try:
-        session = onnxruntime.InferenceSession(path, options, providers=_providers(device))
+        session = onnxruntime.InferenceSession(path, options, providers=providers)
     except _failures() as error:
         raise ContractError(f"{path} is truncated or damaged: {_first_line(error)}") from error
     if device == "cuda" and session.get_providers()[0] != CUDA:
