@@ -116,7 +116,7 @@ def idle_machine():
 @pytest.mark.timeout(120)
 @pytest.mark.usefixtures("idle_machine")
 def test_one_simulated_episode_from_start_to_end(tmp_path):
-    with Stack(tmp_path, "--seed", "3") as stack:
+    with Stack(tmp_path, "--model", "script", "--seed", "3") as stack:
         assert stack.end(100.0) == 0, stack.text
     summary = stack.summary()
     assert [(e["task"], e["seed"], e["outcome"]) for e in summary["episodes"]] == [("lift_bar", 3, "succeeded")]
@@ -131,7 +131,7 @@ def test_one_simulated_episode_from_start_to_end(tmp_path):
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("node", ["piper_driver", "cell", "commander"])
 def test_a_killed_process_is_named_and_ends_the_run(tmp_path, node):
-    with Stack(tmp_path) as stack:
+    with Stack(tmp_path, "--model", "script") as stack:
         stack.wait_for("[monitor]: /joint_states")  # the monitor hears everybody
         os.kill(stack.pid(node), signal.SIGKILL)
         assert stack.end() == 1
@@ -175,6 +175,12 @@ def test_a_dead_monitor_is_named_and_the_arms_go_on(tmp_path):
         stack.run.send_signal(signal.SIGINT)
         assert stack.end() == 1
     assert "did not live to write it" in stack.text
+
+
+def test_a_model_that_is_none_is_refused_before_anything_starts(tmp_path):
+    with Stack(tmp_path, "--model", str(tmp_path / "none")) as stack:
+        assert stack.end() == 1
+    assert "none is no model: contract.json is missing" in stack.text and len(stack.lines) == 1
 
 
 def test_a_backend_that_is_not_there_is_refused_before_anything_starts(tmp_path):
