@@ -14,7 +14,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from piper_bringup.options import Options
-from piper_bringup.system import config_dir, environment_of
+from piper_bringup.process import config_dir
+from piper_bringup.system import environment_of
 
 SHUT_DOWN, KILLED, STOPPED = WAYS = ("shut down", "killed", "stopped, 3 s later killed")
 SIMULATED = Options(backend="mujoco")

@@ -31,8 +31,8 @@ from piper_bringup.arm.services_node import Services
 from piper_bringup.arm.table import startup_table
 from piper_bringup.arm.transport import udp_only
 from piper_bringup.data import names
+from piper_bringup.process import config_dir
 from piper_bringup.spin_node import every, spin
-from piper_bringup.system import config_dir
 from smp_msgs.msg import ArmStatus, SafetyEvent
 
 _LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
