@@ -11,6 +11,7 @@ import torch
 from learn_rig import tiny_with_slots
 from numpy.typing import NDArray
 
+from piper_bringup.arm.config import columns
 from smp_policy.run.backend_torch import save
 from smp_policy.run.contract import Contract
 from smp_policy.run.normaliser import Normaliser
@@ -28,10 +29,11 @@ def contract(cameras: tuple[str, ...] = (), tasks: tuple[str, ...] = TASKS) -> C
         tiny = presets.tiny()
         config = replace(tiny, encoder=replace(tiny.encoder, proprio=28, cameras=len(cameras)))
     fields = config.encoder.slot_fields if config.encoder.slots else 0
+    scale = columns(0.1, 0.003)  # an untrained network's answers stay inside the limits: the driver refuses none
     return Contract(
         tasks=tasks,
         instructions=tasks,
-        normaliser=Normaliser(np.zeros(28), np.ones(28), np.full(14, 0.1), np.zeros(fields), np.ones(fields)),
+        normaliser=Normaliser(np.zeros(28), np.ones(28), scale, np.zeros(fields), np.ones(fields)),
         config=config,
         trained_in="simulation",
         cameras=cameras,

@@ -159,7 +159,7 @@ def test_steps_are_those_of_the_episodes(steps, data):
     first = skills.chosen((data,), TASKS, 1, False)[0]
     count = -(-len(first) // 4)
     assert (steps.episode == 0).sum() == count and (steps.task[:count] == 0).all()
-    third = steps.action[2].numpy() * 0.1  # rows 8 to 23, from where the arms were sent
+    third = steps.action[2].numpy() * contract().normaliser.action_scale  # rows 8 to 23, from where the arms were sent
     np.testing.assert_allclose(third, first.action[8:24] - first.target[8], atol=1e-6)
     named = [steps.phases[p] for p in steps.phase[:count]]
     assert named == [f"lift_bar: {first.phases[p]}" for p in first.phase[::4]]

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import signal
-from dataclasses import replace
-from pathlib import Path
 
-import numpy as np
 import pytest
-from evaluate_rig import contract, untrained
+from evaluate_rig import untrained
 from test_run import Stack, idle_machine
 
 pytestmark = pytest.mark.live
@@ -17,16 +14,10 @@ __all__ = ["idle_machine"]
 OPTIONS = ("--inference", "torch", "--task", "lift_bar")
 
 
-def gentle(folder: Path) -> Path:
-    """Its answers stay within millimetres and hundredths of a radian: the driver refuses none, as of larger ones."""
-    what = contract()
-    return untrained(folder, replace(what, normaliser=replace(what.normaliser, action_scale=np.full(14, 0.01))))
-
-
 @pytest.mark.timeout(120)
 @pytest.mark.usefixtures("idle_machine")
 def test_an_untrained_model_moves_the_arms_until_ctrl_c(tmp_path):
-    model = gentle(tmp_path / "model")
+    model = untrained(tmp_path / "model")
     with Stack(tmp_path, "--model", str(model), *OPTIONS, "--hold") as stack:
         stack.wait_for("POLICY_RUNNING: first chunk")
         stack.wait_for("CHUNK_FOLLOWED")
@@ -42,7 +33,7 @@ def test_an_untrained_model_moves_the_arms_until_ctrl_c(tmp_path):
 
 
 def test_a_model_of_the_simulation_does_not_get_to_a_robot(tmp_path):
-    model = gentle(tmp_path / "model")
+    model = untrained(tmp_path / "model")
     with Stack(tmp_path, "--model", str(model), "--inference", "torch", "--backend", "real") as stack:
         assert stack.end() == 1
     assert "which a robot does not have" in stack.text and len(stack.lines) == 1
