@@ -64,7 +64,8 @@ def test_images_are_those_of_the_live_path(data, tmp_path):
     assert len(set(episode.images["head"])) > 100  # the arms move
     plain = read(record.path_of(data, "lift_bar", 300))
     assert np.array_equal(plain.state, episode.state)
-    assert not record.is_done(record.path_of(data, "lift_bar", 300), Difficulty(push_rad=demonstrate.PUSH_RAD), with_images=True)
+    difficulty = Difficulty(push_rad=demonstrate.PUSH_RAD)
+    assert not record.is_done(record.path_of(data, "lift_bar", 300), difficulty, with_images=True)
 
 
 def test_a_data_set_is_of_one_difficulty(data):

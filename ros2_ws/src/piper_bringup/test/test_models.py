@@ -75,5 +75,5 @@ def test_a_refusal_is_one_sentence(tmp_path):
 
 def test_what_cannot_even_answer_is_told(monkeypatch):
     monkeypatch.setattr(models, "ADMISSION", "smp_policy.nowhere")
-    with pytest.raises(OptionError, match="No module named smp_policy.nowhere"):
+    with pytest.raises(OptionError, match=r"No module named smp_policy\.nowhere"):
         admit(Options(backend="mujoco", model="m"))

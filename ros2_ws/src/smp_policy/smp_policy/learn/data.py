@@ -77,7 +77,7 @@ def _joined(
         task=np.array([tasks.index(e.task) for e in episodes]),
         state=np.concatenate([e.state for e in episodes]),
         target=np.concatenate([e.target for e in episodes]),
-        action=np.concatenate([_meant(e) for e in episodes]),
+        action=np.concatenate([meant(e) for e in episodes]),
         pushed=np.concatenate([_pushed(e) for e in episodes]),
         objects=np.concatenate([e.objects for e in episodes]) if with_objects else None,
         phase=np.concatenate([_phase(e, phases) for e in episodes]),
@@ -93,18 +93,19 @@ def _until_done(episode: Episode) -> Episode:
         return episode
     busy = np.flatnonzero(episode.phase != episode.phases.index(DONE))
     rows = (busy[-1] + 1 if len(busy) else 0) + SEEN_DONE
-    tables = {name: getattr(episode, name) for name in ("t_ns", "state", "target", "action", "objects", "phase", "wanted")}
+    kept = ("t_ns", "state", "target", "action", "objects", "phase", "wanted")
+    tables = {name: getattr(episode, name) for name in kept}
     return replace(episode, **{name: None if table is None else table[:rows] for name, table in tables.items()})
 
 
-def _meant(episode: Episode) -> NDArray[np.float64]:
+def meant(episode: Episode) -> NDArray[np.float64]:
     """(T, 14): what to learn is the way that was meant, not the push off it."""
     return episode.action if episode.wanted is None else episode.wanted
 
 
 def _pushed(episode: Episode) -> NDArray[np.float64]:
     """(T, 14). An episode begins where it was meant to."""
-    return episode.target - np.vstack([episode.target[:1], _meant(episode)[:-1]])
+    return episode.target - np.vstack([episode.target[:1], meant(episode)[:-1]])
 
 
 def _phase(episode: Episode, phases: tuple[str, ...]) -> NDArray[np.int64]:

@@ -19,6 +19,7 @@ from tqdm import tqdm
 from piper_bringup.data import images, names
 from piper_bringup.data.episode import Episode, EpisodeError, read
 from piper_bringup.data.episode_files import find
+from smp_policy.learn.data import meant
 from smp_policy.run.contract import Contract
 from smp_policy.smp import gate as gates
 from smp_policy.smp import indicators
@@ -90,7 +91,7 @@ def steps_of(episodes: Sequence[Episode], contract: Contract) -> Steps:
 def _seen_by(e: Episode, row: NDArray[np.int64], contract: Contract) -> tuple:
     """Normalised proprioception, slots or None, pictures or None, and chunks, at rows of an episode."""
     normaliser = contract.normaliser
-    chunk = e.action[np.minimum(row[:, None] + np.arange(contract.config.rows), len(e) - 1)]
+    chunk = meant(e)[np.minimum(row[:, None] + np.arange(contract.config.rows), len(e) - 1)]
     if contract.needs_objects and e.objects is None:
         raise EpisodeError(f"objects: none in an episode of {e.task}; the model reads the cell's ground truth")
     pictures = None

@@ -84,8 +84,8 @@ class SegmentSampler:
     def batch(self, index: Tensor, away: Tensor | None = None) -> tuple[Segments, Tensor]:
         """Segments number ``index`` [N], and the phase of each of their policy steps [N, L].
 
-        away [2, N, L, 14]: joints, and set-points, as if displaced by so much [rad, m]. From where they are, be it so or
-        by a push, the chunk comes back to the way that was meant within BACK_ROWS.
+        away [2, N, L, 14]: joints, and set-points, as if displaced by so much [rad, m]. From where they are, so or by a
+        push, the chunk comes back to the way that was meant within BACK_ROWS.
         """
         row = self.row[index]  # [N, L]
         off, meant = self.pushed[row], self.target[row] - self.pushed[row]  # [N, L, 14]

@@ -41,9 +41,9 @@ class EncoderConfig:
 @dataclass(frozen=True)
 class BasisConfig:
     rho: float = 0.99
-    """Bound of the adaptive part: cond(W) <= (1 + rho) / (1 - rho). One chunk moves along one or two directions (97 % of
-    its energy lies in one, bench.chunk_rank), but they differ from chunk to chunk: at METHOD 3.2's 0.5 a basis cannot
-    turn far enough to meet them, four to five experts are needed, and what selection drops is missed in closed loop."""
+    """Bound of the adaptive part: cond(W) <= (1 + rho) / (1 - rho). One chunk moves along one or two directions, but
+    they differ from chunk to chunk. At METHOD 3.2's 0.5 a basis cannot turn far enough to meet them: four to five
+    experts are needed, and what selection drops is missed in closed loop. Gates do not starve of it."""
     width: int = 512
     depth: int = 2
 
@@ -93,8 +93,8 @@ class DiffusionConfig:
     """Whose squared error L_coeff is. Of the noise (paper) the noisiest steps count next to nothing, abar = 0.02 of the
     velocity's (Salimans & Ho 2022): but there the experts decide from the state alone where the chunk goes."""
     temperature: float = 0.5
-    """Of the noise that acting begins with, 1 being what was learned: half of it leaves a choice between ways and halves
-    the scatter around each."""
+    """Of the noise that acting begins with, 1 being what was learned: half of it leaves a choice between ways, and a
+    good part of the scatter around each is gone."""
     predicts: Literal["z", "u"] = "z"
     """What experts answer with: coefficients z = u / (g + eps), which the gate scales (Eq. 1), or (ablation A6)
     coordinates u as they are, so that the gate only says who acts."""
@@ -110,7 +110,7 @@ class LossConfig:
     """Experts learn from this term alone, whatever its weight; the encoder, which all terms share, listens to it only
     at such a weight: its gradient is that much smaller than the others'."""
     recon: float = 3.0
-    """What makes the basis meet the chunk: at 3 instead of 1 a fifth less of it is dropped."""
+    """What makes the basis meet the chunk."""
     gate: float = 0.03
     align: float = 1.0
     sigma2: float = 0.05
