@@ -52,7 +52,7 @@ class Args:
     """Folder of the model; a training that was stopped there goes on."""
     tasks: tuple[str, ...] = ()
     """Tasks to learn, in the order of their numbers; default: all in the data, by name."""
-    steps: int = 14_000
+    steps: int = 24_000
     """Optimiser steps."""
     batch: int = 256
     """Segments a step, over all processes; each has `length` policy steps."""
