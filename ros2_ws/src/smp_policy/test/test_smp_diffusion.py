@@ -169,7 +169,7 @@ def test_16_with_every_training_step_its_mean_is_that_of_ddpm():
 
 
 def test_weighed_by_energy_an_error_counts_as_it_moves_the_arms():
-    diffusion, z, e = Diffusion(DiffusionConfig()), torch.randn(N, H, K), torch.randn(N, H, K)
+    diffusion, z, e = Diffusion(DiffusionConfig(error="noise")), torch.randn(N, H, K), torch.randn(N, H, K)
     step, weight = torch.tensor([5, 50, 99]), torch.rand(N, K)
     silent = lambda noisy, at: torch.zeros_like(noisy)  # noqa: E731
     want = (e.square() * (weight * MASK).unsqueeze(1)).sum() / ((weight * MASK).sum() * H)
@@ -179,7 +179,7 @@ def test_weighed_by_energy_an_error_counts_as_it_moves_the_arms():
 
 
 def test_16_noise_of_a_known_target_is_predicted_without_loss():
-    diffusion, z = Diffusion(DiffusionConfig()), torch.randn(N, H, K)
+    diffusion, z = Diffusion(DiffusionConfig(error="noise")), torch.randn(N, H, K)
     step, e = torch.tensor([0, 50, 99]), torch.randn(N, H, K)
     abar = diffusion.abar[step].view(-1, 1, 1)
 
@@ -191,6 +191,15 @@ def test_16_noise_of_a_known_target_is_predicted_without_loss():
     zero = diffusion.loss(lambda noisy, at: torch.zeros_like(noisy), z, MASK, e, step)
     active = MASK.unsqueeze(1).expand_as(e)
     torch.testing.assert_close(zero, e[active].square().mean())  # inactive coefficients do not count
+
+
+def test_the_error_of_the_velocity_is_what_counts_by_default():
+    diffusion, z, e = Diffusion(DiffusionConfig()), torch.randn(N, H, K), torch.randn(N, H, K)
+    step, every = torch.tensor([5, 50, 90]), torch.ones(N, K, dtype=torch.bool)
+    abar = diffusion.abar[step].view(-1, 1, 1)
+    velocity, answer = abar.sqrt() * e - (1.0 - abar).sqrt() * z, torch.randn(N, H, K)
+    found = diffusion.loss(lambda noisy, at: diffusion.noise_of(answer, noisy, at), z, every, e, step)
+    torch.testing.assert_close(found, (answer - velocity).square().mean(), rtol=1e-4, atol=0.0)
 
 
 def test_16_known_rows_are_reached_exactly_and_pull_the_others_along():

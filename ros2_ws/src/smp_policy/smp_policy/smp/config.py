@@ -198,7 +198,15 @@ def image() -> SMPConfig:
 def paper() -> SMPConfig:
     """The paper's sizes (Table 6): encoder 11.2 M, basis 12.5 M, gates 3.6 M, eight experts of 28.9 M."""
     seen = EncoderConfig(
-        proprio=28, slots=0, cameras=3, channels=(64, 128, 256), blocks=2, task_width=64, width=768, features=512
+        proprio=28,
+        slots=0,
+        cameras=3,
+        channels=(64, 128, 256),
+        blocks=2,
+        task_width=64,
+        width=768,
+        depth=2,
+        features=512,
     )
     return SMPConfig(
         encoder=seen,
