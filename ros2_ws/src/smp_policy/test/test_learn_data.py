@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -166,3 +168,22 @@ def test_an_episode_without_a_camera_is_named(tmp_path):
     data = demonstrations.load([dataset(tmp_path / "data", 1)], with_objects=False)
     with pytest.raises(EpisodeError, match=r"left_there_000000.hdf5: images/head: missing; the episode has none"):
         album.decoded(data.paths[0], names.CAMERAS)
+
+
+def test_what_is_learned_is_the_way_that_was_meant_from_where_a_push_has_led(tmp_path):
+    """A pushed episode, nothing displaced: chunks begin at the set-point in force and come back to what was meant."""
+    meant = episode(TASKS[0], 0)
+    push = np.zeros_like(meant.action)
+    push[4:12, :6] = 0.08
+    action = meant.action + push
+    pushed = replace(meant, action=action, target=np.vstack([meant.target[:1], action[:-1]]), wanted=meant.action)
+    write(tmp_path / "a.hdf5", pushed)
+    data = demonstrations.load((tmp_path,))
+    assert np.array_equal(data.action, meant.action[: len(data.action)])
+    assert data.pushed[6, :6] == pytest.approx(0.08) and not data.pushed[[0, 2]].any()
+    normaliser = fit(data, with_target=True)
+    batch, _ = SegmentSampler.of(data, normaliser, length=1, stride=4, rows=16).batch(torch.tensor([6]))
+    rows = normaliser.decode(batch.action[0].numpy(), data.target[[6]])[0]
+    want = data.action[6:22]
+    assert np.abs(rows - want)[BACK_ROWS - 1 :].max() < 1e-5, "back on the way"
+    assert rows[0, 0] - want[0, 0] == pytest.approx(0.08 * (1 - 1 / BACK_ROWS), abs=1e-5)
