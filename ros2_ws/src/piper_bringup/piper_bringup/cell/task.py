@@ -42,8 +42,8 @@ class Difficulty:
     """Standard deviation by which the expert's joints are pushed off its way now and then, 0 to 0.2."""
 
     def __post_init__(self) -> None:
-        bounds = {"spawn": 1.5, "yaw": 1.5, "distractors": 3, "friction": 0.5, "mass": 0.5, "expert_noise_m": 0.02}
-        bounds["push_rad"] = 0.2
+        bounds = {"spawn": 1.5, "yaw": 1.5, "distractors": 3, "friction": 0.5, "mass": 0.5}
+        bounds |= {"expert_noise_m": 0.02, "push_rad": 0.2}
         for name, high in bounds.items():
             if not 0 <= getattr(self, name) <= high:
                 raise ValueError(f"difficulty {name} is {getattr(self, name)}, valid: 0 to {high}")

@@ -57,7 +57,7 @@ class Args:
     batch: int = 256
     """Segments a step, over all processes; each has `length` policy steps."""
     length: int = 2
-    """L: gates of consecutive policy steps meet in L_gate; 0.8 s hold most changes of phase."""
+    """L: gates of consecutive policy steps meet in L_gate. Two are a transition; further ones only resemble them."""
     lr: float = 1e-3
     """Peak of the learning rate; it grows over the first 2 % of the steps, then falls as a cosine to 0."""
     weight_decay: float = 1e-4

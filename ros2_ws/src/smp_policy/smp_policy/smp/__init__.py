@@ -21,7 +21,8 @@ DEVIATIONS from the paper, all of them. It says nothing on chunks, eps, kappa, n
  1. Chunks: one basis and one gate for all H rows; L_recon is the mean over rows, so that it weighs against one gate
     KL as it does in the paper, whose actions are single rows.
  2. Gram-Schmidt done twice instead of QR with fixed signs: the same B, without LAPACK.
- 3. W(s) is bounded around a learned centre. Left free, it rotates with the action and the gate has nothing to do.
+ 3. W(s) is bounded around a learned centre, loosely (rho = 0.99): a column may turn to the way of the chunk, and which
+    of them does is what the gate says. Tightly (METHOD 3.2) it takes four to five experts to say one direction.
  4. L_recon is the expectation over sampled gates, in closed form. At the mean gate, as written, the gate cancels:
     q learns nothing, and B only up to a rotation (`loss.reconstruct = "mean"` shows it).
  5. Targets of the experts are U / (g + eps) with the router's mean once the ramp is over, not q's: the router's is what
@@ -30,11 +31,14 @@ DEVIATIONS from the paper, all of them. It says nothing on chunks, eps, kappa, n
  6. Targets are standardised for every row and expert and held within five deviations.
  7. Experts read every active coefficient, the mask and the gate, and are trained on random active sets
     (`network.sees = "own"`: each its own coefficient alone). L_coeff averages over active coefficients.
- 8. The network's output is a velocity behind a fixed skip; the loss is the paper's, on the noise.
- 9. The gate term weighs 0.03 and grows from 0 over the first fifth: at weight 1 gates collapse. Its expectations over
+ 8. The network's output is a velocity behind a fixed skip, and L_coeff its squared error, weighed by the coefficient's
+    share g^2 of the action (`diffusion.error = "noise"`, `loss.weigh = "even"`: the paper's).
+ 9. The gate term weighs 0.03 and grows from 0 over the first fifth: at weight 1 gates collapse. L_coeff weighs 30 and
+    L_recon 3, for the sake of the encoder, which all terms share. The gate term's expectations over
     g_{t-1} and theta are taken at the means. Where a segment does not begin an episode, its first gate has no prior.
 10. beta = floor + (beta_0 - K floor) softmax(l): no Dirichlet parameter below 0.02, where lnGamma loses its digits.
 11. L_align does not move q, nor L_coeff the encoder other than through the experts' conditioning.
 12. Options that the paper lacks, off unless asked for: coverage for each arm, committed rows, and the sticky filter,
     which says who acts while the router's mean still says how strongly (it divided the targets).
+13. Acting begins from half the noise (`diffusion.temperature`).
 """
