@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 
 import numpy as np
 import rclpy
@@ -31,6 +32,19 @@ READY_RAD = (0.0, 1.0, -1.0, 0.0, 0.3, 0.0)
 SERVICES = {"enable": SetBool, "reset_estop": ResetEstop, "set_speed": SetSpeed}
 PATIENCE_S = 20.0
 _fresh = itertools.count()
+
+
+def ended(command: list[str], ends: ExitStack, **more: object) -> subprocess.Popen[str]:
+    """A process that `ends` kills where nobody has ended it before."""
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **more)
+
+    def end() -> None:
+        if process.poll() is None:
+            process.kill()
+            process.communicate()
+
+    ends.callback(end)
+    return process
 
 
 class DriverRig:
@@ -56,27 +70,30 @@ class DriverRig:
         self.commands: list[JointState] = []
 
     def __enter__(self) -> DriverRig:
-        self.emulator.start()
-        self.process = subprocess.Popen(self.command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        with ExitStack() as ends:  # what is begun ends with a failure too, or another try of the test would meet it
+            self._begin(ends)
+            self._ends = ends.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ends.close()
+
+    def _begin(self, ends: ExitStack) -> None:
         rclpy.init()
+        ends.callback(rclpy.shutdown)
         self.node = Node("driver_test")
+        ends.callback(self.node.destroy_node)
         self._executor = SingleThreadedExecutor()
+        ends.callback(self._executor.shutdown)
         self._executor.add_node(self.node)
+        ends.callback(lambda: self.emulator.close())
+        self.emulator.start()
+        self.process = ended(self.command, ends)
         self._listen()
         if self._activate:
             self.change(Transition.TRANSITION_CONFIGURE)
             self.change(Transition.TRANSITION_ACTIVATE)
             self.until(lambda: self.mode() == "DISABLED")
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.communicate()
-        self.emulator.close()
-        self._executor.shutdown()
-        self.node.destroy_node()
-        rclpy.shutdown()
 
     def _listen(self) -> None:
         kept = QoSProfile(depth=50, durability=DurabilityPolicy.TRANSIENT_LOCAL)

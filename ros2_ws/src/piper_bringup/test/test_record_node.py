@@ -30,6 +30,7 @@ from std_srvs.srv import SetBool, Trigger
 from piper_bringup.data import images, names, topics
 from piper_bringup.data.joints import joint_vector, stamp_ns
 from piper_bringup.parameters import ParameterError
+from piper_bringup.record.keys_node import SETTLE_S
 from piper_bringup.record.places import RECORDING
 from piper_bringup.record.recorder_node import DEFAULTS, order_of
 from piper_bringup.record.repair import repair
@@ -125,6 +126,7 @@ class Client:
     def record(self, task: str = "lift_bar", **goal: object):
         """Future of the result of a recording that has begun."""
         self.until(self.action.server_is_ready)
+        self.settle()
         self.feedback.clear()
         sent = self.action.send_goal_async(
             RecordEpisode.Goal(task=task, **goal), lambda message: self.feedback.append(message.feedback)
@@ -132,6 +134,11 @@ class Client:
         self.until(sent.done)
         self.handle = sent.result()
         return self.handle.get_result_async()
+
+    def settle(self) -> None:
+        """For the recorder to know us, too: it answers nobody else."""
+        end_s = time.monotonic() + SETTLE_S
+        self.until(lambda: time.monotonic() > end_s)
 
     def result(self, future):
         self.until(future.done)
@@ -149,8 +156,9 @@ class Client:
         self.node.destroy_node()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def robot() -> Iterator[Robot]:
+    """New for every test: a participant believes for seconds in recorders that were killed, and asks those."""
     before = os.environ.get("ROS_AUTOMATIC_DISCOVERY_RANGE")
     os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
     robot = Robot()

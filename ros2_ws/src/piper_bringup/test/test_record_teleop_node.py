@@ -8,12 +8,12 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import numpy as np
 import pytest
 from can_rig import fresh_channel
-from driver_rig import PATIENCE_S, READY_RAD, DriverRig
+from driver_rig import PATIENCE_S, READY_RAD, DriverRig, ended
 from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import JointState
@@ -45,17 +45,10 @@ class TeleopNodeRig(DriverRig):
         words = [w for name, value in given.items() for w in ("-p", f"{name}:={value}")]
         self.teleop_command = [sys.executable, "-m", "piper_bringup.record.teleop_node", "--ros-args", *words]
 
-    def __enter__(self) -> TeleopNodeRig:
-        super().__enter__()
+    def _begin(self, ends: ExitStack) -> None:
+        super()._begin(ends)
         self._clutch = self.node.create_client(SetBool, "/teleop/engage")
-        self.teleop = subprocess.Popen(self.teleop_command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self.teleop.poll() is None:
-            self.teleop.kill()
-            self.teleop.communicate()
-        super().__exit__(*error)
+        self.teleop = ended(self.teleop_command, ends)
 
     def _listen(self) -> None:
         """Status and events only: four arms share this process, and the teleoperation is to be the only commander."""

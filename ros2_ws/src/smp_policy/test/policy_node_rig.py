@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
-from driver_rig import PATIENCE_S, DriverRig
+from driver_rig import PATIENCE_S, DriverRig, ended
 from fake_policy import TASKS, write_model
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
@@ -57,21 +57,12 @@ class PolicyRig(DriverRig):
         self.dry: list[JointTrajectory] = []
         self.feedback: list[RunPolicy.Feedback] = []
 
-    def __enter__(self) -> PolicyRig:
-        self.policy = subprocess.Popen(
-            self.policy_command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment()
-        )
-        super().__enter__()
+    def _begin(self, ends: ExitStack) -> None:
+        self.policy = ended(self.policy_command, ends, env=environment())
+        super()._begin(ends)
         self._action = ActionClient(self.node, RunPolicy, ACTION)
         self.steer(Transition.TRANSITION_CONFIGURE)
         self.steer(Transition.TRANSITION_ACTIVATE)
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self.policy.poll() is None:
-            self.policy.kill()
-            self.policy.communicate()
-        super().__exit__(*error)
 
     def _listen(self) -> None:
         """The policy is to be the only commander; joint states go through here."""

@@ -22,6 +22,7 @@ from smp_msgs.action import RecordEpisode
 
 HELP = "s start, y save as success, n save as failure, d discard, q quit"
 FIND_S, END_S, POLL_S = 10.0, 60.0, 0.05
+SETTLE_S = 1.0  # for the recorder to find us as well: an answer to somebody unknown is dropped
 QUIT = ("q", END)
 
 
@@ -80,6 +81,7 @@ class Keys(Node):
         while not (self._action.server_is_ready() and self._save.service_is_ready()):
             if self._stop.wait(POLL_S) or time.monotonic() > end_s:
                 raise NoRecorder(f"no recorder serves {ACTION} within {FIND_S:.0f} s: start node recorder first")
+        self._stop.wait(SETTLE_S)
 
     def _start(self) -> None:
         if self._result is not None:
