@@ -109,6 +109,13 @@ class Rig:
                 each()
             self.tick()
 
+    def run_until(self, true, seconds: float = 6.0) -> None:
+        """Advance the clock until ``true()``; whether it came to that shows in what the test asserts."""
+        for _ in range(round(seconds / 0.05)):
+            if true():
+                return
+            self.run(0.05)
+
     def tick(self) -> Tick:
         """One tick of the core now."""
         tick = self.core.tick()
@@ -133,9 +140,20 @@ class Rig:
         rows = [np.append(s.state.q_rad, s.state.gripper_m) for s in self.sides.values() if s.state is not None]
         return np.concatenate(rows) if rows else np.zeros(14)
 
+    def answered(self) -> Rig:
+        """Every motor has told its limits, and both arms their firmware."""
+
+        def told(arm: str) -> bool:
+            feedback = self.core.feedback.get(arm)
+            return feedback is not None and feedback.limits is not None and bool(feedback.firmware)
+
+        self.run_until(lambda: all(map(told, self.arms)))
+        return self
+
     def enabled(self) -> Rig:
         """Connected and enabled, holding."""
         self.run(1.3)
+        self.answered()
         assert self.core.safety.mode == Mode.DISABLED, self.core.safety.mode
         result = self.ask("enable")
         assert result[0], result

@@ -71,7 +71,7 @@ def test_s16_a_joint_without_power_is_named_after_the_time_out():
 
 def test_s03_absurd_limits_refuse_enabling(rig):
     rig.sides["left"].fault(absurd_limits=True)
-    rig.run(1.3)
+    rig.answered()
     success, message = rig.ask("enable")
     assert not success and "left joint" in message and "limits" in message
     assert not heard(rig, ENABLE) and not heard(rig, JOINTS[0])
@@ -97,7 +97,7 @@ def test_firmware_that_is_unknown_or_too_old_is_refused_where_a_version_is_requi
     with Rig(required_firmware_min="S-V1.8-9", firmware={"firmware": firmware or "S-V1.8-9"}) as rig:
         for side in rig.sides.values():
             side.fault(no_firmware=not firmware)
-        rig.run(1.3)
+        rig.run(1.3) if not firmware else rig.answered()
         success, message = rig.ask("enable")
         assert not success and "S-V1.8-9 is required" in message and firmware in message
         assert not heard(rig, ENABLE)

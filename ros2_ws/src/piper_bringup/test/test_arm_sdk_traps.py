@@ -146,13 +146,13 @@ def test_every_motor_has_its_own_limits():
     """GetAllMotorAngleLimitMaxSpd() of 0.6.2 gives the last motor's limits for all six."""
     own = tuple(replace(limit, upper_rad=0.1 * (i + 1)) for i, limit in enumerate(FACTORY_LIMITS))
     with Rig(firmware={"limits": own}) as rig:
-        rig.run(1.3)
+        rig.answered()
         assert rig.core.feedback["left"].limits[:, 1] == pytest.approx([0.1, 0.2, 0.3, 0.4, 0.5, 0.6], abs=2e-3)
 
 
 def test_the_whole_firmware_version_is_read():
     with Rig(firmware={"firmware": "S-V1.8-10"}) as rig:
-        rig.run(1.3)
+        rig.answered()
         assert rig.arms["left"].link.sdk.GetPiperFirmwareVersion() == "S-V1.8-1"  # the trap
         assert rig.core.feedback["left"].firmware == "S-V1.8-10"
 

@@ -11,7 +11,9 @@ from learn_rig import TASKS, dataset
 from safetensors.torch import load_file
 
 from piper_bringup.data import names
+from smp_policy.learn import data as demonstrations
 from smp_policy.learn import finetune, journal, see, train
+from smp_policy.learn.normalise import fit
 from smp_policy.run.backend_torch import TorchBackend
 from smp_policy.run.contract import ContractError
 from smp_policy.run.policy import Policy, Query
@@ -33,8 +35,11 @@ def folder(tmp_path_factory):
 
 
 def test_eyes_learn_to_tell_where_things_are(folder):
+    data = demonstrations.load([folder / "data"])
+    slots = fit(data, with_target=False).slots(data.objects)[:, :1, list(see.TOLD)]
     rows = journal.read(folder / "eyes")
-    assert rows[-1]["loss"] < 0.5 * rows[0]["loss"] and np.isfinite(rows[-1]["off_mm"])
+    assert rows[-1]["loss"] < 0.5 * slots.var(axis=0).mean()  # of one who always says the mean
+    assert np.isfinite(rows[-1]["off_mm"])
 
 
 def test_a_policy_is_trained_on_what_frozen_eyes_see_and_then_with_them(folder):

@@ -36,6 +36,7 @@ from smp_policy.learn.memory import keep_memory
 from smp_policy.learn.normalise import fit
 from smp_policy.learn.pictures import pictures
 from smp_policy.run.contract import ContractError
+from smp_policy.run.normaliser import Normaliser
 from smp_policy.smp import config as presets
 from smp_policy.smp.config import EncoderConfig
 from smp_policy.smp.ema import Ema
@@ -76,40 +77,51 @@ class Args:
 
 
 class Eyes(nn.Module):
-    """Pictures and task to object slots: the encoder's cameras with a head that is thrown away afterwards."""
+    """Pictures, joints and task to object slots: the encoder's cameras with a head that is thrown away afterwards.
+
+    The joints say where a camera at a wrist is; without them it would learn to ignore what moves with it.
+    """
 
     def __init__(self, encoder: EncoderConfig, slots: tuple[int, int]) -> None:
         super().__init__()
         self.encoder, self.slots = Encoder(encoder), slots
         seen = encoder.cameras * 3 * encoder.channels[-1]
         self.task = nn.Embedding(encoder.tasks, encoder.task_width)
-        self.head = mlp(seen + encoder.task_width, encoder.width, encoder.depth, math.prod(slots))
+        n_in = seen + encoder.task_width + len(names.JOINTS)
+        self.head = mlp(n_in, encoder.width, encoder.depth, math.prod(slots))
 
-    def forward(self, images: Tensor, task: Tensor) -> Tensor:
-        """images [N, cameras, 3, px, px] uint8, task [N] -> normalised slots [N, slots, F]."""
+    def forward(self, images: Tensor, task: Tensor, joints: Tensor) -> Tensor:
+        """images [N, cameras, 3, px, px] uint8, task [N], joints [N, 14] normalised -> slots [N, slots, F].
+
+        The slots are normalised, too.
+        """
         seen = self.encoder.look(images)
-        return self.head(torch.cat((seen, self.task(task)), dim=-1)).unflatten(-1, self.slots).float()
+        return self.head(torch.cat((seen, self.task(task), joints), dim=-1)).unflatten(-1, self.slots).float()
 
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """Pictures, tasks and normalised slots of some rows."""
+    """Pictures, tasks, and normalised joints and slots of some rows."""
 
     pictures: NDArray[np.uint8]  # (R', cameras, 3, px, px) of all rows loaded
     picture: NDArray[np.int64]  # (R,) which of them
     task: NDArray[np.int64]  # (R,)
+    joints: NDArray[np.float32]  # (R, 14)
     slots: NDArray[np.float32]  # (R, slots, F)
 
     @staticmethod
-    def of(data: Demonstrations, seen: NDArray[np.uint8], slots: NDArray[np.float32]) -> Rows:
+    def of(data: Demonstrations, seen: NDArray[np.uint8], normaliser: Normaliser) -> Rows:
         """Rows of ``data``."""
-        return Rows(seen, data.picture, np.repeat(data.task, np.diff(data.first)), slots)
+        task = np.repeat(data.task, np.diff(data.first))
+        joints, slots = normaliser.proprio(data.state, data.target), normaliser.slots(data.objects)
+        return Rows(seen, data.picture, task, joints, slots)
 
-    def batch(self, index: NDArray[np.int64], device: str) -> tuple[Tensor, Tensor, Tensor]:
-        """Images, tasks and slots of rows ``index``."""
+    def batch(self, index: NDArray[np.int64], device: str) -> tuple[tuple[Tensor, Tensor, Tensor], Tensor]:
+        """What eyes are given of rows ``index``, and the slots."""
         order = np.sort(index)  # a disk reads forwards
-        parts = self.pictures[self.picture[order]], self.task[order], self.slots[order]
-        return tuple(torch.as_tensor(part).to(device) for part in parts)
+        given = self.pictures[self.picture[order]], self.task[order], self.joints[order]
+        put = lambda part: torch.as_tensor(part).to(device)  # noqa: E731
+        return tuple(map(put, given)), put(self.slots[order])
 
 
 def miss(found: Tensor, slots: Tensor) -> Tensor:
@@ -124,8 +136,8 @@ def off_mm(eyes: Eyes, rows: Rows, index: NDArray[np.int64], scale: NDArray[np.f
     """Median distance [mm] between where objects are and where they are seen."""
     away = []
     for some in np.array_split(index, max(1, len(index) // 64)):
-        images, task, slots = rows.batch(some, device)
-        found = eyes(images, task)
+        given, slots = rows.batch(some, device)
+        found = eyes(*given)
         metres = (found - slots)[..., PLACE] * torch.as_tensor(scale[PLACE], device=device)
         away.append(metres.norm(dim=-1)[slots[..., 0] > 0])
     return float(torch.cat(away).median()) * 1e3
@@ -138,7 +150,7 @@ def run(args: Args) -> float:
     seen = pictures(data.paths, names.CAMERAS[: args.encoder.cameras], args.out, processes=2)
     normaliser = fit(data, with_target=False)
     parts = demonstrations.split(data, args.held_out, args.seed)
-    rows, held = (Rows.of(part, seen, normaliser.slots(part.objects)) for part in parts)
+    rows, held = (Rows.of(part, seen, normaliser) for part in parts)
     torch.manual_seed(args.seed)
     encoder = dataclasses.replace(args.encoder, tasks=len(data.tasks), text=0)
     eyes = Eyes(encoder, data.objects.shape[1:]).to(args.device)
@@ -157,9 +169,9 @@ def teach(eyes: Eyes, rows: Rows, held: Rows, scale: NDArray[np.float32], args: 
     with tqdm(total=args.steps, unit="step", disable=None) as bar:
         for step in range(1, args.steps + 1):
             optimiser.param_groups[0]["lr"] = args.lr * 0.5 * (1.0 + math.cos(math.pi * step / args.steps))
-            images, task, slots = rows.batch(rng.integers(len(rows.task), size=args.batch), args.device)
+            given, slots = rows.batch(rng.integers(len(rows.task), size=args.batch), args.device)
             with torch.autocast(kind, torch.bfloat16, enabled=half):
-                loss = miss(eyes(images, task), slots)
+                loss = miss(eyes(*given), slots)
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
             optimiser.step()
