@@ -28,7 +28,7 @@ class EncoderConfig:
     """The task's share of the encoder's input: of the order of the other inputs (14 and 56), so none drowns."""
     cameras: int = 0
     """Cameras, each with a network of its own; 0: none."""
-    channels: tuple[int, ...] = (32, 64, 64)
+    channels: tuple[int, ...] = (16, 32, 64)
     """Channels after each halving of the picture: 96x96 ends as 12x12."""
     blocks: int = 1
     """Residual blocks at each size."""
