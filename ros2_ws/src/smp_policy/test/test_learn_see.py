@@ -14,6 +14,7 @@ from piper_bringup.data import names
 from smp_policy.learn import data as demonstrations
 from smp_policy.learn import finetune, journal, see, train
 from smp_policy.learn.normalise import fit
+from smp_policy.learn.pictures import PIXELS
 from smp_policy.run.backend_torch import TorchBackend
 from smp_policy.run.contract import ContractError
 from smp_policy.run.policy import Policy, Query
@@ -50,6 +51,7 @@ def test_a_policy_is_trained_on_what_frozen_eyes_see_and_then_with_them(folder):
     )  # fmt: skip
     contract = train.run(staged)
     assert contract.cameras == names.CAMERAS
+    assert not (folder / "model" / PIXELS).exists()  # decoded once, beside the eyes
     eyes, model = load_file(folder / "eyes" / see.FILE), load_file(folder / "model" / "model.safetensors")
     assert all(torch.equal(value, model[f"encoder.cameras.{name}"]) for name, value in eyes.items())
     finetune.run(

@@ -151,10 +151,11 @@ def _seen(args: Args, data: Demonstrations, network: SkillMoEPolicy, ranks: Rank
     cameras = names.CAMERAS[: args.config.encoder.cameras]
     if not cameras:
         return ()
+    folder = args.eyes or args.out  # eyes lie beside what they were taught with, often the same pictures
     if ranks.rank == 0:
-        pictures(data.paths, cameras, args.out, processes=os.cpu_count() or 1)
+        pictures(data.paths, cameras, folder, processes=os.cpu_count() or 1)
     ranks.wait()
-    all_pictures = pictures(data.paths, cameras, args.out, processes=1)  # made by now
+    all_pictures = pictures(data.paths, cameras, folder, processes=1)  # made by now
     if args.eyes is None:
         return (all_pictures,)
     return None, look_at(network.encoder, all_pictures, ranks.device)
