@@ -12,7 +12,8 @@ from safetensors.torch import load_file
 
 from piper_bringup.data import names
 from smp_policy.learn import data as demonstrations
-from smp_policy.learn import finetune, journal, see, train
+from smp_policy.learn import eyes, finetune, journal, see, train
+from smp_policy.learn.checkpoint import CheckpointError
 from smp_policy.learn.normalise import fit
 from smp_policy.learn.pictures import PIXELS
 from smp_policy.run.backend_torch import TorchBackend
@@ -43,6 +44,28 @@ def test_eyes_learn_to_tell_where_things_are(folder):
     assert np.isfinite(rows[-1]["off_mm"])
 
 
+def test_stopped_and_taught_again_they_end_the_same_bit_for_bit(folder, tmp_path, monkeypatch):
+    whole = see.Args((folder / "data",), tmp_path / "whole", 8, 4, held_out=1, save_every=3, device="cpu", encoder=SEES)
+    see.run(whole)
+    halves, real = replace(whole, out=tmp_path / "halves"), see.step
+
+    def interrupted(training, *others):
+        if training.step == 5:  # two steps behind the checkpoint
+            raise KeyboardInterrupt
+        return real(training, *others)
+
+    monkeypatch.setattr(see, "step", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        see.run(halves)
+    assert not (halves.out / eyes.FILE).exists()
+    monkeypatch.setattr(see, "step", real)
+    see.run(halves)
+    first, second = (load_file(args.out / eyes.FILE) for args in (whole, halves))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    with pytest.raises(CheckpointError, match="steps = 8, asked for is 9"):
+        see.run(replace(whole, steps=9))
+
+
 def test_a_policy_is_trained_on_what_frozen_eyes_see_and_then_with_them(folder):
     config = replace(presets.tiny(), encoder=SEES)
     staged = train.Args(
@@ -52,13 +75,13 @@ def test_a_policy_is_trained_on_what_frozen_eyes_see_and_then_with_them(folder):
     contract = train.run(staged)
     assert contract.cameras == names.CAMERAS
     assert not (folder / "model" / PIXELS).exists()  # decoded once, beside the eyes
-    eyes, model = load_file(folder / "eyes" / see.FILE), load_file(folder / "model" / "model.safetensors")
-    assert all(torch.equal(value, model[f"encoder.cameras.{name}"]) for name, value in eyes.items())
+    taught, model = load_file(folder / "eyes" / eyes.FILE), load_file(folder / "model" / "model.safetensors")
+    assert all(torch.equal(value, model[f"encoder.cameras.{name}"]) for name, value in taught.items())
     finetune.run(
         finetune.Args(folder / "model", (folder / "data",), folder / "joint", steps=3, batch=2, device="cpu")
     )
     joint = load_file(folder / "joint" / "model.safetensors")
-    assert not all(torch.equal(value, joint[f"encoder.cameras.{name}"]) for name, value in eyes.items())
+    assert not all(torch.equal(value, joint[f"encoder.cameras.{name}"]) for name, value in taught.items())
     images = {camera: np.full((240, 320, 3), 90, np.uint8) for camera in names.CAMERAS}
     chunk = Policy(TorchBackend.of(folder / "joint")).act(Query(TASKS[1], np.zeros(14), np.zeros(14), images=images))
     assert np.isfinite(chunk.q).all()
@@ -66,16 +89,16 @@ def test_a_policy_is_trained_on_what_frozen_eyes_see_and_then_with_them(folder):
 
 def test_what_the_eyes_see_is_what_the_encoder_sees_in_pictures(folder):
     encoder = Encoder(SEES).eval()
-    see.load_cameras(encoder, folder / "eyes")
+    eyes.load_cameras(encoder, folder / "eyes")
     pictures = np.random.default_rng(0).integers(0, 255, (5, 3, 3, 96, 96)).astype(np.uint8)
     direct = encoder.look(torch.as_tensor(pictures)).detach().numpy()
-    assert np.abs(see.look_at(encoder, pictures, "cpu") - direct).max() < 0.05 * np.abs(direct).max()  # bfloat16
+    assert np.abs(eyes.look_at(encoder, pictures, "cpu") - direct).max() < 0.05 * np.abs(direct).max()  # bfloat16
 
 
 def test_eyes_that_are_missing_or_of_another_size_are_refused(folder):
     with pytest.raises(ContractError, match=r"holds no eyes: eyes.safetensors is missing"):
-        see.load_cameras(Encoder(SEES), folder / "nowhere")
+        eyes.load_cameras(Encoder(SEES), folder / "nowhere")
     with pytest.raises(ContractError, match="does not fit the encoder"):
-        see.load_cameras(Encoder(replace(SEES, channels=(16, 16))), folder / "eyes")
+        eyes.load_cameras(Encoder(replace(SEES, channels=(16, 16))), folder / "eyes")
     with pytest.raises(ValueError, match="--eyes is for models that see pictures"):
         train.Args((folder,), folder, eyes=folder)

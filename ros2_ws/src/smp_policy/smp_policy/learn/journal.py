@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -50,15 +51,16 @@ def read(folder: Path) -> list[dict[str, float]]:
     return [{name: float(value) for name, value in row.items()} for row in rows]
 
 
-def plot(folder: Path) -> Path | None:
-    """`training.png` of what `log.csv` holds; None with fewer than two rows."""
+def plot(folder: Path, panels: Mapping[str, tuple[str, ...]] = PANELS) -> Path | None:
+    """`training.png` of what `log.csv` holds, up to six ``panels``; None with fewer than two rows."""
     rows = read(folder)
     if len(rows) < 2:
         return None
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(13, 7), layout="constrained")
-    for axes, (title, columns) in zip(figure.subplots(2, 3).flat, PANELS.items(), strict=True):
+    across = math.ceil(len(panels) / 2)
+    for axes, (title, columns) in zip(figure.subplots(2, across).flat, panels.items(), strict=False):
         for name in columns:
             factor, column = (0.01, "certainty") if name == "certainty_100" else (1.0, name)
             if column in rows[0]:

@@ -6,13 +6,15 @@
 
 In simulation the labels are free: every recorded row says where its objects are. The networks learn to tell that from
 the pictures, a policy is then trained on what they see, computed once a picture, and in the end all of it moves a
-little together. `out` holds eyes.safetensors, log.csv and how far off the objects are seen, in millimetres.
+little together. `out` holds eyes.safetensors, log.csv and how far off the objects are seen, in millimetres. Run the
+same line again to go on where it stopped.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
+import os
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,17 +23,19 @@ import numpy as np
 import torch
 import tyro
 from numpy.typing import NDArray
-from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from safetensors.torch import save_file
+from torch import Tensor
 from tqdm import tqdm
 
 from piper_bringup.data import names
 from piper_bringup.data.episode import EpisodeError
 from smp_policy.learn import data as demonstrations
 from smp_policy.learn import journal
+from smp_policy.learn.checkpoint import CheckpointError, Training
 from smp_policy.learn.data import Demonstrations
+from smp_policy.learn.eyes import FILE, Eyes
 from smp_policy.learn.journal import Journal
-from smp_policy.learn.loop import has_bfloat16
+from smp_policy.learn.loop import LOG_EVERY, has_bfloat16
 from smp_policy.learn.memory import keep_memory
 from smp_policy.learn.normalise import fit
 from smp_policy.learn.pictures import pictures
@@ -40,13 +44,11 @@ from smp_policy.run.normaliser import Normaliser
 from smp_policy.smp import config as presets
 from smp_policy.smp.config import EncoderConfig
 from smp_policy.smp.ema import Ema
-from smp_policy.smp.encoder import Encoder
-from smp_policy.smp.layers import mlp
 
-FILE = "eyes.safetensors"
 TOLD = (1, 2, 3, 4, 5, 6, 7, 8, 9, 13)  # fields of a slot to be seen: place, turn, opening; sizes hardly vary
 PLACE = slice(1, 4)
-LOG_EVERY = 50
+HELD_ROWS = 512
+PANELS = {"loss, trained on": ("loss",), "objects of held-out episodes seen off by [mm], median": ("off_mm",)}
 
 
 @dataclass(frozen=True)
@@ -57,8 +59,8 @@ class Args:
     """Episode files with pictures and objects, or folders of them."""
     out: Path
     """Folder of the eyes."""
-    steps: int = 4_000
-    """Optimiser steps."""
+    steps: int = 6_000
+    """Optimiser steps: 384 000 pictures of each camera."""
     batch: int = 64
     """Rows a step."""
     lr: float = 1e-3
@@ -67,36 +69,20 @@ class Args:
     """Episodes kept back: the error that is told is theirs."""
     seed: int = 0
     device: str = "cuda" if torch.cuda.is_available() else "cpu"
+    save_every: int = 500
+    """Optimiser steps between checkpoints."""
     encoder: EncoderConfig = field(default_factory=lambda: presets.image().encoder)
     """As the policy's; its cameras are what is trained."""
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch", "held_out"):
+        for name in ("steps", "batch", "held_out", "save_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"--{name.replace('_', '-')} is {getattr(self, name)}, at least 1 is needed")
 
-
-class Eyes(nn.Module):
-    """Pictures, joints and task to object slots: the encoder's cameras with a head that is thrown away afterwards.
-
-    The joints say where a camera at a wrist is; without them it would learn to ignore what moves with it.
-    """
-
-    def __init__(self, encoder: EncoderConfig, slots: tuple[int, int]) -> None:
-        super().__init__()
-        self.encoder, self.slots = Encoder(encoder), slots
-        seen = encoder.cameras * 3 * encoder.channels[-1]
-        self.task = nn.Embedding(encoder.tasks, encoder.task_width)
-        n_in = seen + encoder.task_width + len(names.JOINTS)
-        self.head = mlp(n_in, encoder.width, encoder.depth, math.prod(slots))
-
-    def forward(self, images: Tensor, task: Tensor, joints: Tensor) -> Tensor:
-        """images [N, cameras, 3, px, px] uint8, task [N], joints [N, 14] normalised -> slots [N, slots, F].
-
-        The slots are normalised, too.
-        """
-        seen = self.encoder.look(images)
-        return self.head(torch.cat((seen, self.task(task), joints), dim=-1)).unflatten(-1, self.slots).float()
+    def settings(self) -> dict[str, str]:
+        """What must be the same when a stopped training goes on."""
+        free = ("out", "device", "save_every")
+        return {name: str(value) for name, value in dataclasses.asdict(self).items() if name not in free}
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,6 +101,10 @@ class Rows:
         task = np.repeat(data.task, np.diff(data.first))
         joints, slots = normaliser.proprio(data.state, data.target), normaliser.slots(data.objects)
         return Rows(seen, data.picture, task, joints, slots)
+
+    def __len__(self) -> int:
+        """R."""
+        return len(self.task)
 
     def batch(self, index: NDArray[np.int64], device: str) -> tuple[tuple[Tensor, Tensor, Tensor], Tensor]:
         """What eyes are given of rows ``index``, and the slots."""
@@ -137,76 +127,66 @@ def off_mm(eyes: Eyes, rows: Rows, index: NDArray[np.int64], scale: NDArray[np.f
     away = []
     for some in np.array_split(index, max(1, len(index) // 64)):
         given, slots = rows.batch(some, device)
-        found = eyes(*given)
-        metres = (found - slots)[..., PLACE] * torch.as_tensor(scale[PLACE], device=device)
+        metres = (eyes(*given) - slots)[..., PLACE] * torch.as_tensor(scale[PLACE], device=device)
         away.append(metres.norm(dim=-1)[slots[..., 0] > 0])
     return float(torch.cat(away).median()) * 1e3
 
 
 def run(args: Args) -> float:
-    """Teach; returns the error on episodes held out [mm]. Raises EpisodeError, ValueError."""
+    """Teach; returns the error on episodes held out [mm]. Raises EpisodeError, CheckpointError, ValueError."""
     keep_memory()
     data = demonstrations.load(args.data)
-    seen = pictures(data.paths, names.CAMERAS[: args.encoder.cameras], args.out, processes=2)
+    seen = pictures(data.paths, names.CAMERAS[: args.encoder.cameras], args.out, processes=os.cpu_count() or 1)
     normaliser = fit(data, with_target=False)
-    parts = demonstrations.split(data, args.held_out, args.seed)
-    rows, held = (Rows.of(part, seen, normaliser) for part in parts)
+    rows, held = (Rows.of(part, seen, normaliser) for part in demonstrations.split(data, args.held_out, args.seed))
     torch.manual_seed(args.seed)
     encoder = dataclasses.replace(args.encoder, tasks=len(data.tasks), text=0)
     eyes = Eyes(encoder, data.objects.shape[1:]).to(args.device)
-    print(f"{len(data)} episodes, {len(rows.task)} rows to learn from, {len(held.task)} held out")
-    error_mm = teach(eyes, rows, held, normaliser.slot_scale, args)
-    save_file({k: v.contiguous() for k, v in eyes.encoder.cameras.state_dict().items()}, args.out / FILE)
-    return error_mm
-
-
-def teach(eyes: Eyes, rows: Rows, held: Rows, scale: NDArray[np.float32], args: Args) -> float:
-    """The optimiser's loop; `eyes` ends with averaged weights."""
     optimiser = torch.optim.AdamW(eyes.parameters(), lr=args.lr, fused=True)
-    ema, rng, diary = Ema(eyes), np.random.default_rng(args.seed), Journal(args.out, 0)
-    some = np.linspace(0, len(held.task) - 1, min(len(held.task), 512)).astype(np.int64)
-    half, kind = has_bfloat16(args.device), args.device.split(":")[0]
-    with tqdm(total=args.steps, unit="step", disable=None) as bar:
-        for step in range(1, args.steps + 1):
-            optimiser.param_groups[0]["lr"] = args.lr * 0.5 * (1.0 + math.cos(math.pi * step / args.steps))
-            given, slots = rows.batch(rng.integers(len(rows.task), size=args.batch), args.device)
-            with torch.autocast(kind, torch.bfloat16, enabled=half):
-                loss = miss(eyes(*given), slots)
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()
-            optimiser.step()
-            ema.update(eyes)
+    training = Training(eyes, Ema(eyes), optimiser, torch.Generator(args.device).manual_seed(args.seed))
+    print(f"{len(data)} episodes, {len(rows)} rows to learn from, {len(held)} held out")
+    if training.resume(args.out, args.settings()):
+        print(f"goes on at step {training.step}")
+    teach(training, rows, held, normaliser.slot_scale, args)
+    eyes.load_state_dict(training.ema.shadow)
+    save_file({k: v.contiguous() for k, v in eyes.encoder.cameras.state_dict().items()}, args.out / FILE)
+    return off_mm(eyes, held, _spread(held), normaliser.slot_scale, args.device)
+
+
+def teach(training: Training, rows: Rows, held: Rows, scale: NDArray[np.float32], args: Args) -> None:
+    """From where `training` stands to the last step, with a progress line, log and checkpoints."""
+    diary = Journal(args.out, training.step)
+    with tqdm(total=args.steps, initial=training.step, unit="step", disable=None) as bar:
+        while training.step < args.steps:
+            loss = step(training, rows, args)
             bar.update()
-            if step % LOG_EVERY == 0 or step == args.steps:
-                with ema.swapped(eyes):
-                    told = {"loss": float(loss.detach()), "off_mm": off_mm(eyes, held, some, scale, args.device)}
-                diary.add(step, told)
+            if training.step % LOG_EVERY == 0 or training.step == args.steps:
+                with training.ema.swapped(training.network) as eyes:
+                    told = {"loss": loss, "off_mm": off_mm(eyes, held, _spread(held), scale, args.device)}
+                diary.add(training.step, told)
                 bar.set_postfix(told)
-    eyes.load_state_dict(ema.shadow)
-    return told["off_mm"]
+            if training.step % args.save_every == 0 or training.step == args.steps:
+                training.save(args.out, args.settings())
 
 
-def load_cameras(encoder: Encoder, folder: Path) -> None:
-    """Put the eyes of ``folder`` into an encoder. Raises ContractError where they do not fit."""
-    try:
-        encoder.cameras.load_state_dict(load_file(folder / FILE))
-    except FileNotFoundError as error:
-        raise ContractError(f"{folder} holds no eyes: {FILE} is missing; python -m smp_policy.learn.see") from error
-    except RuntimeError as error:
-        raise ContractError(f"{folder / FILE} does not fit the encoder: {str(error).splitlines()[1]}") from error
+def step(training: Training, rows: Rows, args: Args) -> float:
+    """One optimiser step on rows drawn anew; their loss."""
+    for group in training.optimiser.param_groups:
+        group["lr"] = args.lr * 0.5 * (1.0 + math.cos(math.pi * training.step / args.steps))
+    index = torch.randint(len(rows), (args.batch,), generator=training.generator, device=args.device)
+    given, slots = rows.batch(index.cpu().numpy(), args.device)
+    with torch.autocast(args.device.split(":")[0], torch.bfloat16, enabled=has_bfloat16(args.device)):
+        loss = miss(training.network(*given), slots)
+    training.optimiser.zero_grad(set_to_none=True)
+    loss.backward()
+    training.optimiser.step()
+    training.ema.update(training.network)
+    training.step += 1
+    return float(loss.detach())
 
 
-@torch.no_grad()
-def look_at(encoder: Encoder, seen: NDArray[np.uint8], device: str) -> NDArray[np.float32]:
-    """What the cameras make of every picture, (R', F) float32."""
-    encoder = encoder.to(device).eval()
-    parts = np.array_split(np.arange(len(seen)), max(1, len(seen) // 128))
-    with torch.autocast(device.split(":")[0], torch.bfloat16, enabled=has_bfloat16(device)):
-        told = [
-            encoder.look(torch.as_tensor(seen[part]).to(device)).float().cpu().numpy()
-            for part in tqdm(parts, "looking", unit="batch", disable=None)
-        ]
-    return np.concatenate(told)
+def _spread(held: Rows) -> NDArray[np.int64]:
+    return np.linspace(0, len(held) - 1, min(len(held), HELD_ROWS)).astype(np.int64)
 
 
 def main() -> None:
@@ -214,11 +194,11 @@ def main() -> None:
     try:
         args = tyro.cli(Args, prog="python -m smp_policy.learn.see", description=__doc__)
         error_mm = run(args)
-    except (EpisodeError, ContractError, OSError, ValueError) as error:
+    except (EpisodeError, CheckpointError, ContractError, OSError, ValueError) as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
-        sys.exit("stopped; nothing was saved")
-    journal.plot(args.out)
+        sys.exit("stopped; run the same line again to go on from the last checkpoint")
+    journal.plot(args.out, PANELS)
     print(f"eyes: {args.out}, objects seen {error_mm:.1f} mm off (median, episodes held out)")
 
 

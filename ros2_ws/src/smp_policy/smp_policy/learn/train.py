@@ -25,12 +25,12 @@ from smp_policy.learn import data as demonstrations
 from smp_policy.learn import journal
 from smp_policy.learn.checkpoint import CheckpointError, Training
 from smp_policy.learn.data import Demonstrations
+from smp_policy.learn.eyes import load_cameras, look_at
 from smp_policy.learn.loop import Loop, held_sample, learn
 from smp_policy.learn.memory import keep_memory
 from smp_policy.learn.normalise import fit
 from smp_policy.learn.parallel import Ranks
 from smp_policy.learn.pictures import pictures
-from smp_policy.learn.see import load_cameras, look_at
 from smp_policy.learn.segments import SegmentSampler
 from smp_policy.run.backend_torch import save
 from smp_policy.run.contract import Contract, ContractError
