@@ -27,6 +27,7 @@ setup(
             f"teleop_node = {NAME}.record.teleop_node:main",
             f"commander_node = {NAME}.commander_node:main",
             f"monitor_node = {NAME}.monitor_node:main",
+            f"viz_node = {NAME}.look.viz_node:main",
             f"piper_emulator = {NAME}.can.emulator:main",
         ],
         "can.interface": [f"smp_vcan = {NAME}.can.vcan:VcanBus"],

@@ -7,115 +7,31 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-import numpy as np
-
-from piper_bringup.arm.safety import Mode
+from piper_bringup.chronicle import GOALS, STARTED, Chronicle
+from piper_bringup.counted import LIMITS, ArmRecord, Arrivals, Chunks, RealTimeFactor, lateness
 from piper_bringup.data import names
+from piper_bringup.data.joints import stamp_ns
 
-POWERED = (Mode.HOLD, Mode.FOLLOW, Mode.PARK)  # errors and deadlines of other modes mean nothing
+UNFINISHED = "unfinished"
 OUTCOMES = {2: "succeeded", 3: "failed", 4: "timed out", 5: "aborted"}  # smp_msgs/EpisodeEvent kinds
-RESET, STARTED = 0, 1
 ABOUT_MANY = ("PROCESS_DIED", "TOPIC_SILENT", "TOPIC_BACK")  # reasons that name a process or a topic in their text
 LIVE_TOPICS = (names.TOPIC_JOINT_STATES, names.TOPIC_ACTION_CHUNK, *map(names.image_topic, names.CAMERAS))
 REAL_TIME_FACTOR = "real_time_factor"  # key in /diagnostics
-LATENESS = ("p50", "p99", "max")
-LIMITS = ("position", "velocity", "acceleration")
-
-
-@dataclass
-class Arrivals:
-    """Messages of one topic."""
-
-    count: int = 0
-    first_ns: int = 0
-    last_ns: int = 0
-    worst_gap_ns: int = 0
-
-    def add(self, t_ns: int) -> None:
-        if self.count == 0:
-            self.first_ns = t_ns
-        else:
-            self.worst_gap_ns = max(self.worst_gap_ns, t_ns - self.last_ns)
-        self.count += 1
-        self.last_ns = t_ns
-
-    @property
-    def hz(self) -> float:
-        """Mean rate between the first and the last message [1/s]; 0 before the second."""
-        span_ns = self.last_ns - self.first_ns
-        return (self.count - 1) / (span_ns * 1e-9) if span_ns > 0 else 0.0
-
-
-@dataclass
-class ArmRecord:
-    """What ArmStatus said about one arm."""
-
-    mode: str = ""
-    tracking_error_rad: float = 0.0  # largest of all joints while the motors were on
-    clamped: dict[str, int] = field(default_factory=lambda: dict.fromkeys(LIMITS, 0))
-    rejected_chunks: int = 0
-    lateness_ms: dict[str, float] = field(default_factory=dict)  # worst of the windows that the driver looks at
-
-    def add(self, status: object) -> None:
-        """status: smp_msgs/ArmStatus, or anything with its fields."""
-        self.mode = status.mode_name
-        if status.mode in POWERED:
-            self.tracking_error_rad = max(self.tracking_error_rad, float(np.abs(status.tracking_error_rad).max()))
-            for name in LATENESS:
-                ms = float(getattr(status, f"lateness_{name}_ms"))
-                self.lateness_ms[name] = max(ms, self.lateness_ms.get(name, 0.0))
-        for kind in self.clamped:
-            self.clamped[kind] = max(self.clamped[kind], getattr(status, f"clamped_{kind}"))
-        self.rejected_chunks = max(self.rejected_chunks, status.rejected_chunks)
+KEPT = ("task", "seed", "outcome", "duration_s", "goals")  # of an episode, in summary.json
+INFO = 0  # severity of smp_msgs/SafetyEvent: nothing to do
 
 
 @dataclass
 class Episode:
-    """One episode as the events told it."""
+    """One episode as the events told it; goals as the cell tells them, once a second."""
 
     task: str
     seed: int
-    outcome: str = "unfinished"
+    outcome: str = UNFINISHED
     duration_s: float = 0.0
-
-
-@dataclass
-class RealTimeFactor:
-    """Simulated over real time, as /diagnostics told it."""
-
-    count: int = 0
-    mean: float = 0.0
-    lowest: float = float("inf")
-    newest: float = 0.0
-
-    def add(self, value: float) -> None:
-        self.newest = value
-        self.count += 1
-        self.mean += (value - self.mean) / self.count
-        self.lowest = min(self.lowest, value)
-
-
-@dataclass
-class Chunks:
-    """What the policy said of its chunks."""
-
-    latency_ms: list[float] = field(default_factory=list)  # observation taken to chunk published
-    active: dict[int, int] = field(default_factory=dict)  # expert -> chunks in which it acted
-
-    def add(self, state: object) -> None:
-        """state: smp_msgs/SkillState, or anything with its fields."""
-        self.latency_ms.append(float(state.total_ms))
-        for expert in state.active_experts:
-            self.active[int(expert)] = self.active.get(int(expert), 0) + 1
-
-    def summary(self) -> dict[str, object] | None:
-        """None where no policy spoke; experts: share of the chunks in which each acted."""
-        if not self.latency_ms:
-            return None
-        p50, p99, most = np.percentile(self.latency_ms, (50, 99, 100))
-        count = len(self.latency_ms)
-        shares = {str(expert): chunks / count for expert, chunks in sorted(self.active.items())}
-        return {"chunks": count, "latency_ms": {"p50": p50, "p99": p99, "max": most}, "experts": shares}
+    goals: list[str] = field(default_factory=list)
+    began_ns: int = 0  # system clock
+    first_chunk: int = 0  # of the run's chunks
 
 
 class Record:
@@ -128,6 +44,7 @@ class Record:
         self.episodes: list[Episode] = []
         self.real_time_factor = RealTimeFactor()
         self.chunks = Chunks()
+        self.chronicle = Chronicle()
         self._events: dict[tuple[str, str, str, str], dict[str, object]] = {}
         self._line_ns, self._line_counts = now_ns, {}
 
@@ -147,31 +64,65 @@ class Record:
         entry["severity"] = max(int(event.severity), entry["severity"])
         # A driver says a lasting condition once a second and counts all of it; of the others each is one.
         entry["count"] = entry["count"] + 1 if about else int(event.count)
+        self.chronicle.safety_event(event)
+
+    def skill_state(self, state: object) -> None:
+        """A smp_msgs/SkillState."""
+        self.chunks.add(state)
+        self.chronicle.skill_state(state)
 
     def episode_event(self, event: object) -> None:
         """A smp_msgs/EpisodeEvent. The first outcome of an episode stands."""
         if event.kind == STARTED:
-            self.episodes.append(Episode(event.task, event.seed))
-        elif event.kind in OUTCOMES and self.episodes and self.episodes[-1].outcome == "unfinished":
+            begun = {"began_ns": stamp_ns(event), "first_chunk": self.chunks.count}
+            self.episodes.append(Episode(event.task, event.seed, **begun))
+        elif event.kind in OUTCOMES and self.episodes and self.episodes[-1].outcome == UNFINISHED:
             self.episodes[-1].outcome = OUTCOMES[event.kind]
             self.episodes[-1].duration_s = event.duration_s
+        self.chronicle.episode_event(event)
 
     def diagnostics(self, message: object) -> None:
-        """A diagnostic_msgs/DiagnosticArray: the real-time factor, where somebody tells it."""
+        """A diagnostic_msgs/DiagnosticArray: real-time factor and goals, where somebody tells them."""
         for value in (value for status in message.status for value in status.values):
             if value.key == REAL_TIME_FACTOR:
                 self.real_time_factor.add(float(value.value))
+            elif value.key == GOALS:
+                self.chronicle.goals(value.value, stamp_ns(message))
+        if self.chronicle.scenes:
+            self.episodes[-1].goals = list(self.chronicle.scenes[-1].goals)
 
-    def line(self, now_ns: int) -> str:
-        """One line about the time since the last call: rates of what matters, and what the arms do."""
+    def rates(self, now_ns: int) -> str:
+        """Rates of what matters since the last call, and the real-time factor."""
         period_s = max((now_ns - self._line_ns) * 1e-9, 1e-9)
         new = {topic: a.count - self._line_counts.get(topic, 0) for topic, a in self.topics.items()}
         self._line_ns, self._line_counts = now_ns, {topic: a.count for topic, a in self.topics.items()}
         parts = [f"{topic} {new[topic] / period_s:.0f} Hz" for topic in LIVE_TOPICS if topic in new]
-        parts += [f"{name} {arm.mode}" for name, arm in sorted(self.arms.items())]
         if self.real_time_factor.count:
             parts.append(f"real-time factor {self.real_time_factor.newest:.2f}")
         return ", ".join(parts) or "nothing heard yet"
+
+    def doing(self, wall_ns: int) -> str:
+        """What happens now, shortest first: episode, experts and latency of the newest chunk, modes, safety."""
+        parts = [self._episode(wall_ns)] if self.episodes else []
+        if (newest := self.chunks.newest) is not None:
+            experts = " ".join(map(str, newest.active_experts)) or "none"
+            parts.append(f"experts {experts}, chunk {newest.total_ms:.1f} ms")
+        if self.arms:
+            parts.append(", ".join(f"{name} {arm.mode}" for name, arm in sorted(self.arms.items())))
+            parts.append(", ".join([f"rejected {self._rejected}", f"clamped {sum(self._clamped.values())}"]))
+        counts: dict[str, int] = {}
+        for event in self._events.values():
+            if event["severity"] > INFO:
+                counts[event["reason"]] = counts.get(event["reason"], 0) + event["count"]
+        parts += [", ".join(f"{reason} {count}" for reason, count in sorted(counts.items()))] if counts else []
+        return "; ".join(parts)
+
+    def _episode(self, wall_ns: int) -> str:
+        episode, number = self.episodes[-1], len(self.episodes)
+        chunks = f", {self.chunks.count - episode.first_chunk} chunks" if self.chunks.count else ""
+        if episode.outcome == UNFINISHED:
+            return f"{episode.task}, episode {number}: {(wall_ns - episode.began_ns) * 1e-9:.1f} s{chunks}"
+        return f"{episode.task}, episode {number}: {episode.outcome} after {episode.duration_s:.1f} s"
 
     def summary(self, now_ns: int) -> dict[str, object]:
         """Plain data for summary.json; rates in 1/s, gaps and lateness in ms, errors in rad."""
@@ -183,18 +134,20 @@ class Record:
                 topic: {"count": a.count, "hz": a.hz, "worst_gap_ms": a.worst_gap_ns * 1e-6}
                 for topic, a in sorted(self.topics.items())
             },
-            "lateness_ms": _lateness(list(arms.values())),
-            "clamped": {kind: max((arm.clamped[kind] for arm in arms.values()), default=0) for kind in LIMITS},
+            "lateness_ms": lateness(list(arms.values())),
+            "clamped": self._clamped,
             "policy": self.chunks.summary(),
-            "rejected_chunks": max((arm.rejected_chunks for arm in arms.values()), default=0),
+            "rejected_chunks": self._rejected,
             "tracking_error_rad": {name: arm.tracking_error_rad for name, arm in sorted(arms.items())},
             "modes": {name: arm.mode for name, arm in sorted(arms.items())},
             "safety_events": sorted(self._events.values(), key=lambda e: (-e["severity"], e["reason"], e["arm"])),
-            "episodes": [vars(episode) for episode in self.episodes],
+            "episodes": [{name: getattr(episode, name) for name in KEPT} for episode in self.episodes],
         }
 
+    @property
+    def _rejected(self) -> int:
+        return max((arm.rejected_chunks for arm in self.arms.values()), default=0)
 
-def _lateness(arms: list[ArmRecord]) -> dict[str, float] | None:
-    """Both arms are commanded by one thread: the worse of what they report. None when no arm was under power."""
-    told = [arm.lateness_ms for arm in arms if arm.lateness_ms]
-    return {name: max(one[name] for one in told) for name in LATENESS} if told else None
+    @property
+    def _clamped(self) -> dict[str, int]:
+        return {kind: max((arm.clamped[kind] for arm in self.arms.values()), default=0) for kind in LIMITS}

@@ -1,9 +1,10 @@
-"""Watches a run: rates, gaps, the driver's counts, the head camera; says at once which topic fell silent."""
+"""Watches a run: rates, gaps, the driver's counts, episodes, the head camera; says at once which topic fell silent."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 from diagnostic_msgs.msg import DiagnosticArray
@@ -11,12 +12,14 @@ from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, Image, JointState
-from std_msgs.msg import Bool
+from std_msgs.msg import Bool, String
 from trajectory_msgs.msg import JointTrajectory
 
 from piper_bringup import parameters, report
+from piper_bringup.chronicle import RESET
 from piper_bringup.data import images, names
-from piper_bringup.monitor import RESET, Record
+from piper_bringup.data.joints import stamp_ns
+from piper_bringup.monitor import Record
 from piper_bringup.polled_node import read, subscribe
 from piper_bringup.silence import Expected, Outage, Silence
 from piper_bringup.spin_node import every, spin
@@ -25,6 +28,7 @@ from smp_msgs.msg import ArmStatus, EpisodeEvent, SafetyEvent, SkillState
 
 DEFAULTS: dict[str, object] = {
     "out": "",
+    "model": "",
     "camera_node": "cell",
     "silent_joints_s": 0.5,
     "silent_status_s": 1.0,
@@ -33,7 +37,7 @@ DEFAULTS: dict[str, object] = {
     "video_hz": 20.0,
     "video_max_s": 300.0,
 }
-POLL_S, CHECK_S = 0.05, 0.1
+POLL_S, CHECK_S, LIVE_S = 0.05, 0.1, 0.5
 QUEUE_QOS = QoSProfile(depth=100)
 IMAGE_QOS = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
 # Every publisher of events keeps them, so that what happened before we were found is told, too.
@@ -41,7 +45,7 @@ EVENT_QOS = QoSProfile(depth=50, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
 class MonitorNode(Node):
-    """Only listens, but for the SafetyEvents about topics that fell silent."""
+    """Only listens, but for the SafetyEvents about topics that fell silent and the line for who shows it in place."""
 
     def __init__(self) -> None:
         super().__init__("monitor")
@@ -51,21 +55,26 @@ class MonitorNode(Node):
         self._record = Record(now_ns)
         self._silence = Silence(self._expected(), now_ns)
         self._said = 0
+        self._began = datetime.now().astimezone()
         self._out = Path(self._values["out"]) if self._values["out"] else None
         self._video: Video | None = None
         if self._out is not None:
             self._out.mkdir(parents=True, exist_ok=True)
+            report.clear(self._out)
             self._begin_video()
         self._events = self.create_publisher(SafetyEvent, names.TOPIC_SAFETY_EVENT, EVENT_QOS)
+        self._live = self.create_publisher(String, names.TOPIC_LIVE, 1)
         self._readers: list[tuple[str, Subscription, Callable | None]] = []
         self._listen()
         every(self, POLL_S, self._poll)
         every(self, CHECK_S, self._check)
+        every(self, LIVE_S, lambda: self._live.publish(String(data=self._record.doing(time.time_ns()))))
         every(self, self._values["live_line_s"], self._say_live)
 
     def finish(self) -> int:
         """Keep or print what was recorded."""
         self._poll()
+        self._record.chronicle.close()
         summary = self._record.summary(time.monotonic_ns())
         if self._out is None:
             report.make_console().print(report.render(summary))
@@ -73,7 +82,20 @@ class MonitorNode(Node):
         if self._video is not None:
             self._video.close()
         report.save(summary, self._out)
+        self._save_page(summary)
         return 0
+
+    def _save_page(self, summary: dict[str, object]) -> None:
+        from piper_bringup import page  # drawing weighs 40 MB, and nothing is drawn before the end
+
+        began, model = f"{self._began:%Y-%m-%d %H:%M:%S %Z}", self._values["model"]
+        about = page.About(began, model, page.commit(Path(__file__).resolve()))
+        try:
+            path = page.save(summary, self._record.chronicle.scenes, about, self._out)
+        except OSError as error:
+            self.get_logger().error(f"no page of the run: {error}")
+        else:
+            self.get_logger().info(f"page of the run: {path}")
 
     def _expected(self) -> tuple[Expected, ...]:
         def one(topic: str, node: str, limit: str) -> Expected:
@@ -95,9 +117,9 @@ class MonitorNode(Node):
         for topic, kind in counted:
             self._subscribe(topic, kind, QUEUE_QOS)
         for camera in names.CAMERAS:
-            recorded = camera == "head" and self._video is not None
+            recorded = camera == "head" and self._out is not None
             self._subscribe(names.image_topic(camera), Image, IMAGE_QOS, self._on_head if recorded else None)
-        self._subscribe(names.TOPIC_SKILL_STATE, SkillState, QUEUE_QOS, record.chunks.add)
+        self._subscribe(names.TOPIC_SKILL_STATE, SkillState, QUEUE_QOS, record.skill_state)
         for arm in names.ARMS:
             self._subscribe(names.arm_status_topic(arm), ArmStatus, QUEUE_QOS, record.arm_status)
         self._subscribe(names.TOPIC_EPISODE_EVENT, EpisodeEvent, QUEUE_QOS, self._on_episode)
@@ -109,25 +131,27 @@ class MonitorNode(Node):
         self._readers.append((topic, subscribe(self, kind, topic, qos, raw=take is None), take))
 
     def _poll(self) -> None:
-        """Read every queue; what counts as arrival is when DDS received, however late we look."""
+        """Read every queue; what counts as arrival, and as order, is when DDS received, however late we look."""
         before_ns, self._polled_ns = self._polled_ns, time.monotonic_ns()
         wall_minus_mono_ns = time.time_ns() - self._polled_ns
-        for topic, subscription, take in self._readers:
-            for message, received_ns in read(subscription):
-                # Since the last poll for certain, whatever the system clock did meanwhile.
-                arrived_ns = min(max(received_ns - wall_minus_mono_ns, before_ns), self._polled_ns)
-                self._record.arrived(topic, arrived_ns)
-                self._silence.heard(topic, arrived_ns)
-                if take is not None:
-                    take(message)
+        news = [(ns, topic, take, message) for topic, one, take in self._readers for message, ns in read(one)]
+        for received_ns, topic, take, message in sorted(news, key=lambda new: new[0]):
+            # Since the last poll for certain, whatever the system clock did meanwhile.
+            arrived_ns = min(max(received_ns - wall_minus_mono_ns, before_ns), self._polled_ns)
+            self._record.arrived(topic, arrived_ns)
+            self._silence.heard(topic, arrived_ns)
+            if take is not None:
+                take(message)
 
     def _on_head(self, message: Image) -> None:
-        if self._video is None or self._video.frames >= self._values["video_max_s"] * self._values["video_hz"]:
+        if self._video is None:
             return
         try:
-            self._video.add(images.decode(message))
+            self._record.chronicle.picture(stamp_ns(message), lambda: images.to_jpeg(message))
+            if self._video.frames < self._values["video_max_s"] * self._values["video_hz"]:
+                self._video.add(images.decode(message))
         except (RuntimeError, ValueError) as error:
-            self.get_logger().error(f"no more video: {error}")
+            self.get_logger().error(f"no more pictures of the head camera: {error}")
             self._video = None
 
     def _on_episode(self, event: EpisodeEvent) -> None:
@@ -161,7 +185,8 @@ class MonitorNode(Node):
         self._events.publish(event)
 
     def _say_live(self) -> None:
-        self.get_logger().info(self._record.line(time.monotonic_ns()))
+        rates, doing = self._record.rates(time.monotonic_ns()), self._record.doing(time.time_ns())
+        self.get_logger().info("; ".join(filter(None, (rates, doing))))
 
 
 def main() -> None:

@@ -62,7 +62,9 @@ class Options:
     discovery: Literal["localhost", "subnet"] = "localhost"
     """Where ROS 2 looks for peers: on this machine only, or on its network too."""
     out: str = ""
-    """Folder for summary.json and head.mp4 of the run; empty: the table is printed, nothing is kept."""
+    """Folder for report.html, summary.json and head.mp4; empty: the table is printed, nothing is kept."""
+    viz: bool = False
+    """Show the run in Rerun as it goes on; where there is no display, write run.rrd into `out`."""
 
     @property
     def simulated(self) -> bool:

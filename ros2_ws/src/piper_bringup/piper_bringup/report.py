@@ -11,11 +11,13 @@ from rich.table import Table
 from rich.text import Text
 
 from piper_bringup.data import names
+from piper_bringup.look.entities import RECORDING
 
-SUMMARY, VIDEO = "summary.json", "head.mp4"
+SUMMARY, VIDEO, PAGE = "summary.json", "head.mp4", "report.html"
+KEPT = (SUMMARY, VIDEO, RECORDING, PAGE)  # of a run in its folder
 WIDTH = 130
 EVENT_TOPICS = (names.TOPIC_SAFETY_EVENT, names.TOPIC_EPISODE_EVENT, names.TOPIC_ESTOP_STATE)  # no rate
-_SEVERITIES = ("info", "warn", "hold", "fault", "e-stop")
+SEVERITIES = ("info", "warn", "hold", "fault", "e-stop")
 _STYLES = ("dim", "yellow", "yellow", "red", "bold red")
 
 
@@ -28,6 +30,12 @@ def save(summary: dict[str, object], out: Path) -> Path:
     return path
 
 
+def clear(out: Path) -> None:
+    """Remove what an earlier run left in `out`: nothing there may pass for this one's."""
+    for name in KEPT:
+        (out / name).unlink(missing_ok=True)
+
+
 def show(out: Path, console: Console | None = None) -> None:
     """Print the table of the run whose summary lies in `out`."""
     console = console or make_console()
@@ -36,8 +44,8 @@ def show(out: Path, console: Console | None = None) -> None:
         console.print(f"no {path}: the monitor did not live to write it")
         return
     console.print(render(json.loads(path.read_text())))
-    files = [str(file) for file in (path, out / VIDEO) if file.exists()]
-    console.print("kept: " + ", ".join(files))
+    files = [str(file) for file in (out / name for name in KEPT) if file.exists()]
+    console.print("kept: " + ", ".join(files), soft_wrap=True, highlight=False)
 
 
 def make_console() -> Console:
@@ -105,7 +113,8 @@ def _policy(policy: dict[str, object] | None) -> list[tuple[str, str]]:
 def _outcome(episode: dict[str, object]) -> Text:
     good = episode["outcome"] == "succeeded"
     took = f" after {episode['duration_s']:.1f} s" if episode["duration_s"] else ""
-    return Text(f"{episode['outcome']}{took}", style="green" if good else "red")
+    goals = f"; goals reached: {', '.join(episode['goals'])}" if episode["goals"] and not good else ""
+    return Text(f"{episode['outcome']}{took}{goals}", style="green" if good else "red")
 
 
 def _events(events: list[dict[str, object]]) -> Table | Text:
@@ -123,7 +132,7 @@ def _events(events: list[dict[str, object]]) -> Table | Text:
     )
     for event in events:
         level = event["severity"]
-        severity = Text(_SEVERITIES[level], style=_STYLES[level])
+        severity = Text(SEVERITIES[level], style=_STYLES[level])
         row = (event["reason"], event["arm"], event["source"], str(event["count"]), event["text"])
         table.add_row(severity, *row)
     return table

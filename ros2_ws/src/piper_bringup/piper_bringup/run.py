@@ -10,18 +10,18 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import threading
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, TextIO
+from typing import Literal
 
 import tyro
 
-from piper_bringup import models, report, shm
+from piper_bringup import models, report, shm, viz
 from piper_bringup.options import OptionError, Options
 from piper_bringup.process import Process, config_dir, death
 from piper_bringup.run_node import Starter
+from piper_bringup.screen import Screen
 from piper_bringup.supervise import Child, command
 from piper_bringup.system import environment_of, graph
 
@@ -37,7 +37,7 @@ class RunOptions(Options):
     backend: Literal["real", "mujoco", "robotwin"] = "mujoco"
     """Whose arms move: the robot's, those of the MuJoCo cell, or those of RoboTwin 2.0."""
     out: str = "out"
-    """Folder for summary.json, head.mp4 and run.log of the run."""
+    """Folder for report.html, summary.json, head.mp4 and run.log of the run."""
     hold: bool = False
     """Keep running after the episode, one new episode after the other, until Ctrl-C."""
 
@@ -53,23 +53,6 @@ class Interrupts:
     def _note(self, number: int, _: object) -> None:
         self.count += 1
         self.newest = signal.Signals(number).name
-
-
-class Screen:
-    """Lines of all processes, prefixed with who said them, to the terminal and to a file."""
-
-    def __init__(self, log: TextIO) -> None:
-        self._outs = [sys.stdout, log]
-        self._lock = threading.Lock()
-
-    def say(self, name: str, line: str) -> None:
-        """A terminal that went away is left out from then on: nobody may wait for it."""
-        with self._lock:
-            for out in tuple(self._outs):
-                try:
-                    print(f"{name:>12} | {line}", file=out, flush=True)
-                except OSError:
-                    self._outs.remove(out)
 
 
 class Run:
@@ -102,6 +85,7 @@ class Run:
 
     def end(self) -> None:
         """Ask every process to end, last started first, and make sure that it did."""
+        self._screen.live("")
         if self._interrupts.count:
             self._screen.say("run", f"{self._interrupts.newest}: ending, the arms stay where they are")
         for child in reversed(self._children):
@@ -140,16 +124,18 @@ def run(options: RunOptions) -> int:
     config = config_dir()
     options, told = models.chosen(options, config)
     processes = graph(options, config)
-    for sentence in filter(None, (told, models.admit(processes, options))):
+    for sentence in filter(None, (told, viz.admit(options), models.admit(processes, options))):
         print(sentence, flush=True)
     out = Path(options.out)
     out.mkdir(parents=True, exist_ok=True)
-    (out / report.SUMMARY).unlink(missing_ok=True)
+    report.clear(out)
     os.environ.update(environment_of(options, config))
     interrupts = Interrupts()
     shm.sweep()  # of runs that were killed
     with (out / "run.log").open("w") as log, Starter() as starter:
-        this = Run(processes, Screen(log), interrupts)
+        screen = Screen(log)
+        this = Run(processes, screen, interrupts)
+        starter.hear_live(screen.live)
         try:
             this.start()
             this.watch(starter, endless=options.episodes == 0)

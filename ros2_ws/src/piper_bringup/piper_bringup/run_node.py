@@ -11,6 +11,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.signals import SignalHandlerOptions
+from std_msgs.msg import String
 
 from piper_bringup.data import names
 from piper_bringup.spin_node import leave
@@ -39,6 +40,10 @@ class Starter:
     def spin(self, seconds: float = SLICE_S) -> None:
         """Serve the node for at most this long."""
         self._executor.spin_once(timeout_sec=seconds)
+
+    def hear_live(self, take: Callable[[str], None]) -> None:
+        """Give `take` the monitor's line about what happens now, whenever there is a new one."""
+        self._node.create_subscription(String, names.TOPIC_LIVE, lambda message: take(message.data), 1)
 
     def bring_up(self, name: str, stop: Callable[[], bool]) -> str | None:
         """Configure and activate lifecycle node `name`; None when active, else what went wrong.

@@ -31,6 +31,8 @@ def graph(options: Options, config: Path) -> tuple[Process, ...]:
         processes.insert(0, _cell(options, cameras))
     if options.record:
         processes.append(_recorder(options, images))
+    if options.viz:
+        processes.append(_viz(options, images))
     return (*processes, *commanders(options, environment, images))
 
 
@@ -91,11 +93,26 @@ def _monitor(options: Options, environment: dict[str, str]) -> Process:
         name="monitor",
         executable="monitor_node",
         module="piper_bringup.monitor_node",
-        parameters={"out": options.out},
+        parameters={"out": options.out, "model": options.model or ""},
         params_file="monitor.yaml",
         environment=environment,
         nice=5,
         required=False,
+        patience_s=30.0 if options.out else 5.0,  # the page is drawn at the end
+    )
+
+
+def _viz(options: Options, environment: dict[str, str]) -> Process:
+    return Process(
+        name="viz",
+        executable="viz_node",
+        module="piper_bringup.look.viz_node",
+        parameters={"out": options.out, "cameras": options.cameras},
+        params_file="viz.yaml",
+        environment=environment,
+        nice=15,  # behind the policy: what is not seen is nobody's loss
+        required=False,
+        patience_s=15.0,  # a file is closed before it ends
     )
 
 

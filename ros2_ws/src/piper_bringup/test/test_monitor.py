@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from piper_bringup.arm.safety import Mode
+from piper_bringup.chronicle import RESET, STARTED
+from piper_bringup.counted import LATENCIES, Arrivals
 from piper_bringup.data import names
-from piper_bringup.monitor import RESET, STARTED, Arrivals, Record
+from piper_bringup.monitor import Record
 from piper_bringup.silence import Expected, Silence
 
 MS = 1_000_000
@@ -115,8 +117,12 @@ def test_counters_survive_a_restarted_driver():
     assert summary["rejected_chunks"] == 3
 
 
-def event(kind: int, seed: int = 1, duration_s: float = 0.0) -> SimpleNamespace:
-    return SimpleNamespace(kind=kind, task="lift_bar", seed=seed, duration_s=duration_s)
+def header(t_ms: int) -> SimpleNamespace:
+    return SimpleNamespace(stamp=SimpleNamespace(sec=t_ms // 1000, nanosec=t_ms % 1000 * MS))
+
+
+def event(kind: int, seed: int = 1, duration_s: float = 0.0, t_ms: int = 0) -> SimpleNamespace:
+    return SimpleNamespace(kind=kind, task="lift_bar", seed=seed, duration_s=duration_s, header=header(t_ms))
 
 
 def test_the_first_outcome_of_an_episode_stands():
@@ -130,7 +136,8 @@ def test_the_first_outcome_of_an_episode_stands():
 
 
 def safety(reason: str, severity: int, count: int, text: str) -> SimpleNamespace:
-    return SimpleNamespace(source="piper_driver", reason=reason, arm="", severity=severity, count=count, text=text)
+    about = {"source": "piper_driver", "reason": reason, "arm": "", "text": text}
+    return SimpleNamespace(severity=severity, count=count, header=header(0), **about)
 
 
 def test_safety_events_are_gathered_by_reason_worst_first():
@@ -149,9 +156,9 @@ def test_every_dead_process_and_silent_topic_has_its_own_entry():
     assert [(e["text"], e["count"]) for e in events] == [("process cell died", 2), ("process monitor died", 1)]
 
 
-def diagnostics(**values: str) -> SimpleNamespace:
+def diagnostics(t_ms: int = 0, **values: str) -> SimpleNamespace:
     pairs = [SimpleNamespace(key=key, value=value) for key, value in values.items()]
-    return SimpleNamespace(status=[SimpleNamespace(values=pairs)])
+    return SimpleNamespace(status=[SimpleNamespace(values=pairs)], header=header(t_ms))
 
 
 def test_real_time_factor_is_taken_from_diagnostics():
@@ -162,19 +169,62 @@ def test_real_time_factor_is_taken_from_diagnostics():
     assert record.summary(0)["real_time_factor"] == {"mean": 0.75, "min": 0.5}
 
 
-def test_the_live_line_tells_the_rates_since_the_last_one():
+def test_rates_are_those_since_the_last_call():
     record = Record(0)
     for i in range(100):
         record.arrived(names.TOPIC_JOINT_STATES, i * 10 * MS)
-    assert "/joint_states 100 Hz" in record.line(1_000 * MS)
-    assert "/joint_states 0 Hz" in record.line(2_000 * MS)
+    assert "/joint_states 100 Hz" in record.rates(1_000 * MS)
+    assert "/joint_states 0 Hz" in record.rates(2_000 * MS)
+
+
+def skill(ms: float, *active: int) -> SimpleNamespace:
+    return SimpleNamespace(total_ms=ms, active_experts=list(active), gate=[0.2, 0.8], header=header(0))
+
+
+def test_the_live_line_tells_what_happens_now():
+    record = Record(0)
+    assert record.doing(0) == ""
+    record.skill_state(skill(3.0, 0))  # of an earlier episode
+    record.episode_event(event(STARTED, t_ms=2_000))
+    for arm, mode in (("left", Mode.FOLLOW), ("right", Mode.HOLD)):
+        record.arm_status(status(arm, mode, clamped_velocity=4, clamped_position=1, rejected_chunks=2))
+    for one in (safety("NO_ROW", 2, 3, ""), safety("ENABLED", 0, 1, "")):
+        record.safety_event(one)
+    record.skill_state(skill(6.44, 1, 3))
+    assert record.doing(6_250 * MS) == (
+        "lift_bar, episode 1: 4.2 s, 1 chunks; experts 1 3, chunk 6.4 ms; left FOLLOW, right HOLD; "
+        "rejected 2, clamped 5; NO_ROW 3"
+    )
+    timed_out = 4
+    record.episode_event(event(timed_out, duration_s=20.0))
+    assert record.doing(60_000 * MS).startswith("lift_bar, episode 1: timed out after 20.0 s; ")
+
+
+def test_goals_are_those_of_the_episode_that_runs():
+    record = Record(0)
+    record.diagnostics(diagnostics(500, goals_reached="grasped"))
+    record.episode_event(event(STARTED, t_ms=1_000))
+    record.diagnostics(diagnostics(900, goals_reached="grasped, lifted"))  # stamped before the episode began
+    assert record.summary(0)["episodes"][0]["goals"] == []
+    record.diagnostics(diagnostics(2_000, goals_reached="grasped"))
+    record.diagnostics(diagnostics(3_000, goals_reached=""))
+    assert record.summary(0)["episodes"][0]["goals"] == ["grasped"]
 
 
 def test_chunks_are_timed_and_their_experts_counted():
     record = Record(0)
     assert record.summary(0)["policy"] is None  # a script has no experts
-    for ms, active in ((2.0, [1, 3]), (4.0, [3])):
-        record.chunks.add(SimpleNamespace(total_ms=ms, active_experts=active))
+    for one in (skill(2.0, 1, 3), skill(4.0, 3)):
+        record.skill_state(one)
     policy = record.summary(0)["policy"]
     assert policy["chunks"] == 2 and policy["experts"] == {"1": 0.5, "3": 1.0}
     assert policy["latency_ms"]["p50"] == pytest.approx(3.0) and policy["latency_ms"]["max"] == 4.0
+
+
+def test_a_long_run_keeps_few_latencies_and_the_largest():
+    record = Record(0)
+    for i in range(3 * LATENCIES):
+        record.skill_state(skill(900.0 if i == 2 * LATENCIES + 1 else i % 100, 1))
+    policy = record.summary(0)["policy"]
+    assert len(record.chunks.latency_ms.items) < LATENCIES and policy["chunks"] == 3 * LATENCIES
+    assert policy["latency_ms"]["max"] == 900.0 and policy["latency_ms"]["p50"] == pytest.approx(50.0, abs=3.0)

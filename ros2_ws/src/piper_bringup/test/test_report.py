@@ -26,7 +26,7 @@ SUMMARY = {
     "safety_events": [
         {"source": "piper_driver", "reason": "BUS_LOST", "arm": "left", "severity": 3, "count": 2, "text": "gone"}
     ],
-    "episodes": [{"task": "lift_bar", "seed": 5, "outcome": "succeeded", "duration_s": 9.5}],
+    "episodes": [{"task": "lift_bar", "seed": 5, "outcome": "succeeded", "duration_s": 9.5, "goals": []}],
 }
 
 
@@ -56,6 +56,22 @@ def test_what_is_saved_is_shown(tmp_path):
     text = printed(lambda console: report.show(tmp_path, console))
     assert "99.7" in text and "summary.json" in text
     assert [path.name for path in tmp_path.iterdir()] == [report.SUMMARY]
+
+
+def test_what_an_earlier_run_left_goes(tmp_path):
+    for name in (*report.KEPT, "mine.txt"):
+        (tmp_path / name).write_text("")
+    report.clear(tmp_path)
+    report.clear(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_every_file_of_a_run_is_named_at_its_end(tmp_path):
+    report.save(SUMMARY, tmp_path)
+    (tmp_path / report.PAGE).write_text("")
+    assert f"kept: {tmp_path / 'summary.json'}, {tmp_path / 'report.html'}" in printed(
+        lambda console: report.show(tmp_path, console)
+    )
 
 
 def test_a_missing_summary_is_said(tmp_path):

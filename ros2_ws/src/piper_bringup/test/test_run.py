@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -23,19 +25,21 @@ PATIENCE_S = 40.0  # for one thing to happen, on a busy machine
 class Stack:
     """`python -m piper_bringup.run`, alone in a vcan folder that also marks its processes."""
 
-    def __init__(self, folder: Path, *args: str) -> None:
+    def __init__(self, folder: Path, *args: str, terminal: bool = False) -> None:
         self.out = folder / "out"
         self._mark = f"SMP_VCAN_DIR={folder / 'vcan'}"
         (folder / "vcan").mkdir()
         self.lines: list[str] = []
         self._new = threading.Condition()
+        ours, theirs = pty.openpty() if terminal else os.pipe()
         self.run = subprocess.Popen(
             [sys.executable, "-m", "piper_bringup.run", "--out", str(self.out), *args],
-            env=os.environ | dict([self._mark.split("=")]),
-            stdout=subprocess.PIPE,
+            env=os.environ | dict([self._mark.split("=")]) | {"TERM": "xterm"},
+            stdout=theirs,
             stderr=subprocess.STDOUT,
-            text=True,
         )
+        os.close(theirs)
+        self._said = os.fdopen(ours, errors="replace")  # every kind of line end is one, a live line's as well
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
 
@@ -47,12 +51,14 @@ class Stack:
             os.kill(pid, signal.SIGKILL)
         self._reader.join()
         self.run.wait()
+        self._said.close()
 
     def _read(self) -> None:
-        for line in self.run.stdout:
-            with self._new:
-                self.lines.append(line)
-                self._new.notify_all()
+        with suppress(OSError):  # how a terminal says that nobody writes to it any more
+            for line in self._said:
+                with self._new:
+                    self.lines.append(line)
+                    self._new.notify_all()
 
     @property
     def text(self) -> str:
@@ -126,6 +132,8 @@ def test_one_simulated_episode_from_start_to_end(tmp_path):
         assert told in stack.text
     if "/cam_head/image_raw" in summary["topics"]:  # a machine without OpenGL has no pictures
         assert (stack.out / "head.mp4").stat().st_size > 10_000
+        assert (stack.out / "report.html").read_text().count("image/jpeg") > 2
+    assert "1 of 1 succeeded" in (stack.out / "report.html").read_text()
 
 
 @pytest.mark.timeout(120)
@@ -145,9 +153,39 @@ def test_a_killed_process_is_named_and_ends_the_run(tmp_path, node):
         assert ("TOPIC_SILENT", "cell") in told
 
 
-def light(folder: Path) -> Stack:
+def light(folder: Path, *, terminal: bool = False) -> Stack:
     """A driver whose bus is not there, and a monitor."""
-    return Stack(folder, "--backend", "real", "--can-backend", "smp_vcan")
+    return Stack(folder, "--backend", "real", "--can-backend", "smp_vcan", terminal=terminal)
+
+
+def test_an_interrupted_run_has_its_page_and_says_where(tmp_path):
+    with light(tmp_path) as stack:
+        stack.wait_for("BUS_MISSING")
+        stack.wait_for("left DISCONNECTED")
+        stack.run.send_signal(signal.SIGINT)
+        assert stack.end() == 0
+    assert str(stack.out / "report.html") in stack.lines[-1]
+    page = (stack.out / "report.html").read_text()
+    assert "BUS_MISSING" in page and "left DISCONNECTED" in page
+    assert "\x1b[K" not in stack.text  # what is no terminal is not written anew
+    assert sum("left DISCONNECTED" in line for line in stack.lines) <= 1 + stack.summary()["duration_s"] / 5.0
+
+
+def test_a_terminal_has_a_line_that_is_written_anew(tmp_path):
+    with light(tmp_path, terminal=True) as stack:
+        stack.wait_for("\x1b[Kleft DISCONNECTED, right DISCONNECTED; rejected 0, clamped 0; BUS_MISSING 2")
+        stack.run.send_signal(signal.SIGINT)
+        assert stack.end() == 0
+    assert "\x1b[K" not in (stack.out / "run.log").read_text()
+
+
+def test_viz_without_rerun_is_refused_before_anything_starts(tmp_path, monkeypatch):
+    (tmp_path / "none").mkdir()
+    (tmp_path / "none" / "rerun.py").write_text("raise ModuleNotFoundError(\"No module named 'rerun'\")\n")
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path / 'none'}:{os.environ.get('PYTHONPATH', '')}")
+    with Stack(tmp_path, "--model", "script", "--viz") as stack:
+        assert stack.end() == 1
+    assert "pip install rerun-sdk==" in stack.text and len(stack.lines) == 1 and not stack.out.exists()
 
 
 def test_an_impatient_ctrl_c_leaves_nothing_behind(tmp_path):

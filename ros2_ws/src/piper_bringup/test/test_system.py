@@ -19,7 +19,12 @@ CONFIG = Path(__file__).parents[1] / "config"
 SOURCES = Path(__file__).parents[2]
 EVERYTHING = [
     process
-    for options in (Options(backend="mujoco"), Options(backend="mujoco", model="m"), Options(teleop=True, record="b"))
+    for options in (
+        Options(backend="mujoco"),
+        Options(backend="mujoco", model="m"),
+        Options(teleop=True, record="b"),
+        Options(viz=True),
+    )
     for process in graph(options, CONFIG)
 ]
 XML = "{http://www.eprosima.com/XMLSchemas/fastRTPS_Profiles}"
@@ -52,6 +57,16 @@ def test_a_recorder_is_there_when_asked_for_and_simulated_episodes_use_it():
     real = by_name(Options(backend="real", record="bags"))["recorder"]
     assert "tail_s" not in real.parameters  # a person ends it
     assert by_name(Options(backend="mujoco"))["commander"].parameters["record"] is False
+
+
+def test_who_only_looks_keeps_nobody_waiting_and_is_there_before_anything_moves():
+    found = by_name(Options(backend="mujoco", model="m", viz=True, out="o", cameras="compressed"))
+    assert list(found) == ["cell", "piper_driver", "monitor", "viz", "smp_policy", "episodes"]
+    viz = found["viz"]
+    assert viz.parameters == {"out": "o", "cameras": "compressed"} and not viz.required
+    assert viz.nice > max(process.nice for process in found.values() if process is not viz)
+    assert found["monitor"].parameters == {"out": "o", "model": "m"}
+    assert found["monitor"].patience_s > by_name(Options())["monitor"].patience_s  # it draws the page
 
 
 def test_without_a_commander_nobody_publishes_chunks():

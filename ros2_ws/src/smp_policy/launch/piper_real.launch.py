@@ -29,7 +29,7 @@ from launch_ros.ros_adapters import get_ros_node
 from lifecycle_msgs.msg import Transition
 
 from launch import LaunchContext, LaunchDescription
-from piper_bringup import arguments, models
+from piper_bringup import arguments, models, viz
 from piper_bringup.process import Process, config_dir, death
 from piper_bringup.run_node import Obituaries
 from piper_bringup.system import environment_of, graph
@@ -55,7 +55,7 @@ def _start(context: LaunchContext) -> list[Action]:
     options, config = arguments.parse(texts | typed), config_dir()
     options, told = models.chosen(options, config)
     processes = graph(options, config)
-    sentences = filter(None, (told, models.admit(processes, options)))
+    sentences = filter(None, (told, viz.admit(options), models.admit(processes, options)))
     os.environ.update(environment_of(options, config))  # also for the node of launch itself
     obituaries = Obituaries(get_ros_node(context))
     actions: list[Action] = [LogInfo(msg=sentence) for sentence in sentences]

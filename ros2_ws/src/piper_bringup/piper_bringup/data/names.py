@@ -34,12 +34,14 @@ WORLD_FRAME = "world"
 
 TOPIC_JOINT_STATES = "/joint_states"
 TOPIC_ACTION_CHUNK = "/smp/action_chunk"
+TOPIC_ACTION_CHUNK_DRY = f"{TOPIC_ACTION_CHUNK}_dry"  # of a dry run: the driver does not listen
 TOPIC_SKILL_STATE = "/smp/skill_state"
 TOPIC_SAFETY_EVENT = "/smp/safety_event"
 TOPIC_EPISODE_EVENT = "/smp/episode_event"
 TOPIC_ESTOP_STATE = "/smp/estop_state"
 TOPIC_TASK = "/smp/task"
 TOPIC_DIAGNOSTICS = "/diagnostics"
+TOPIC_LIVE = "/smp/live"
 SERVICE_RESET_EPISODE = "/cell/reset_episode"
 
 DRIVER_NODE = "piper_driver"

@@ -4,5 +4,7 @@
     python -m piper_bringup.look.statistics DATA...   tables, plots, and which episodes look wrong
     python -m piper_bringup.look.rerun DATA...        one .rrd an episode
 
+Node `viz` (viz:=true, --viz) shows a run in Rerun as it goes on.
+
 DATA are files or folders, in any layout that data/layouts reads.
 """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -15,6 +16,8 @@ from piper_bringup.data.episode import Episode
 from piper_bringup.look.output import whole
 
 DPI = 100
+# One colour an expert, the same wherever gates are drawn.
+EXPERTS = matplotlib.colormaps["tab20"].colors[::2] + matplotlib.colormaps["tab20"].colors[1::2]
 _COLOURS = ("tab:blue", "tab:orange", "tab:green", "tab:red", "tab:purple", "tab:brown")
 _PHASES = ("#e8eef7", "#f7efe3", "#e9f5e9", "#f6e7ea", "#efe9f6", "#f4f4dc")
 

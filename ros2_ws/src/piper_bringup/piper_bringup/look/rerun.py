@@ -17,11 +17,10 @@ from tqdm import tqdm
 
 from piper_bringup.data import episode_files, layouts, names
 from piper_bringup.data.episode import Episode
-from piper_bringup.look import draw
+from piper_bringup.look import draw, entities
 from piper_bringup.look.output import OutputError, run_program, target, whole
 
 APPLICATION = "piper_episode"
-REQUIREMENT = "rerun-sdk==0.41.0"
 
 
 @dataclass(frozen=True)
@@ -47,15 +46,15 @@ def export(episode: Episode, path: Path, rr: Any) -> None:
 
 def _log(episode: Episode, recording: Any, rr: Any) -> None:
     recording.log("episode", rr.TextDocument(f"{draw.title(episode)}\n\n{episode.instruction}"), static=True)
-    time = rr.TimeColumn("time", duration=draw.seconds(episode))
+    time = rr.TimeColumn(entities.TIMELINE, duration=draw.seconds(episode))
     for column, joint in enumerate(names.JOINTS):
         for name in ("state", "action"):
             values = rr.Scalars.columns(scalars=getattr(episode, name)[:, column])
-            recording.send_columns(f"joint/{joint}/{name}", [time], values)
+            recording.send_columns(entities.joint(joint, name), [time], values)
     for camera, frames in episode.images.items():
-        taken = rr.TimeColumn("time", duration=(episode.image_t_ns[camera] - episode.t_ns[0]) * 1e-9)
+        taken = rr.TimeColumn(entities.TIMELINE, duration=(episode.image_t_ns[camera] - episode.t_ns[0]) * 1e-9)
         jpegs = rr.EncodedImage.columns(blob=list(frames), media_type=["image/jpeg"] * len(frames))
-        recording.send_columns(f"camera/{camera}", [taken], jpegs)
+        recording.send_columns(entities.camera(camera), [taken], jpegs)
     _phases(episode, recording, rr)
     _objects(episode, recording, time, rr)
 
@@ -65,7 +64,7 @@ def _phases(episode: Episode, recording: Any, rr: Any) -> None:
     if episode.phase is None:
         return
     begins = [0, *(np.flatnonzero(np.diff(episode.phase)) + 1).tolist()]
-    time = rr.TimeColumn("time", duration=draw.seconds(episode)[begins])
+    time = rr.TimeColumn(entities.TIMELINE, duration=draw.seconds(episode)[begins])
     texts = rr.TextLog.columns(text=[draw.phase_at(episode, row) for row in begins])
     recording.send_columns("phase", [time], texts)
 
@@ -89,7 +88,7 @@ def run(args: Args) -> int:
     try:
         import rerun as rr
     except ImportError as error:
-        raise OutputError(f"the export needs Rerun ({error}): pip install {REQUIREMENT}") from error
+        raise OutputError(f"the export needs Rerun ({error}): pip install {entities.REQUIREMENT}") from error
     paths = episode_files.find(args.data)
     for path in tqdm(paths, unit="episode", disable=len(paths) == 1):
         episode = layouts.load(path)

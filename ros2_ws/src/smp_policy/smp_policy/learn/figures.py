@@ -12,11 +12,11 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from piper_bringup.data import names
+from piper_bringup.look.draw import EXPERTS
 from smp_policy.learn.evaluate_skills import KnockOut, left_share
 from smp_policy.learn.score import Interval
 
 STEP_S = names.REPLAN_ROWS * names.DT_NS * 1e-9
-EXPERTS = matplotlib.colormaps["tab20"].colors[::2] + matplotlib.colormaps["tab20"].colors[1::2]
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,7 @@ from piper_bringup.data import names, topics
 from smp_policy.run.contract import Contract
 from smp_policy.run.settings import Settings
 
-TOPIC_DRY = f"{names.TOPIC_ACTION_CHUNK}_dry"
+TOPIC_DRY = names.TOPIC_ACTION_CHUNK_DRY
 ACTION, RELOAD = "/run_policy", "/smp/reload_policy"
 
 
