@@ -23,6 +23,7 @@ setup(
         "console_scripts": [
             f"driver_node = {NAME}.arm.driver_node:main",
             f"cell_node = {NAME}.cell.cell_node:main",
+            f"cameras_node = {NAME}.record.cameras_node:main",
             f"recorder_node = {NAME}.record.recorder_node:main",
             f"teleop_node = {NAME}.record.teleop_node:main",
             f"commander_node = {NAME}.commander_node:main",

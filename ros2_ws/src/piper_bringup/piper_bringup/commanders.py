@@ -72,7 +72,6 @@ def _policy(options: Options, environment: dict[str, str]) -> Process:
             "task": "" if simulated or not options.tasks else options.tasks[0],
             "backend": options.inference,
             "device": options.device,
-            "cameras": options.cameras,
             "dry_run": options.dry_run,
             "world": "simulation" if simulated else "robot",
             "allow_sim_model": simulated or options.allow_sim_model,

@@ -11,7 +11,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.subscription import Subscription
-from sensor_msgs.msg import CameraInfo, Image, JointState
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, JointState
 from std_msgs.msg import Bool, String
 from trajectory_msgs.msg import JointTrajectory
 
@@ -20,6 +20,7 @@ from piper_bringup.chronicle import RESET
 from piper_bringup.data import images, names
 from piper_bringup.data.joints import stamp_ns
 from piper_bringup.monitor import Record
+from piper_bringup.pictures_node import Heard, Pictures
 from piper_bringup.polled_node import read, subscribe
 from piper_bringup.silence import Expected, Outage, Silence
 from piper_bringup.spin_node import every, spin
@@ -29,7 +30,10 @@ from smp_msgs.msg import ArmStatus, EpisodeEvent, SafetyEvent, SkillState
 DEFAULTS: dict[str, object] = {
     "out": "",
     "model": "",
+    "cameras": list(names.CAMERAS),
     "camera_node": "cell",
+    "cameras_due": False,
+    "due_camera_s": 15.0,
     "silent_joints_s": 0.5,
     "silent_status_s": 1.0,
     "silent_camera_s": 1.0,
@@ -98,14 +102,14 @@ class MonitorNode(Node):
             self.get_logger().info(f"page of the run: {path}")
 
     def _expected(self) -> tuple[Expected, ...]:
-        def one(topic: str, node: str, limit: str) -> Expected:
-            return Expected(topic, node, int(self._values[f"silent_{limit}_s"] * 1e9))
+        def one(topic: str, node: str, limit: str, due_s: float = 0.0) -> Expected:
+            return Expected(topic, node, int(self._values[f"silent_{limit}_s"] * 1e9), int(due_s * 1e9))
 
-        cameras = self._values["camera_node"]
+        node, due_s = self._values["camera_node"], self._values["due_camera_s"] * self._values["cameras_due"]
         return (
             one(names.TOPIC_JOINT_STATES, names.DRIVER_NODE, "joints"),
             *(one(names.arm_status_topic(arm), names.DRIVER_NODE, "status") for arm in names.ARMS),
-            *(one(names.image_topic(camera), cameras, "camera") for camera in names.CAMERAS),
+            *(one(names.image_topic(camera), node, "camera", due_s) for camera in self._values["cameras"]),
         )
 
     def _listen(self) -> None:
@@ -113,12 +117,12 @@ class MonitorNode(Node):
         record = self._record
         counted = [(names.TOPIC_JOINT_STATES, JointState), (names.TOPIC_ACTION_CHUNK, JointTrajectory)]
         counted += [(names.joint_command_topic(arm), JointState) for arm in names.ARMS]
-        counted += [(names.camera_info_topic(camera), CameraInfo) for camera in names.CAMERAS]
+        counted += [(names.camera_info_topic(camera), CameraInfo) for camera in self._values["cameras"]]
         for topic, kind in counted:
             self._subscribe(topic, kind, QUEUE_QOS)
-        for camera in names.CAMERAS:
-            recorded = camera == "head" and self._out is not None
-            self._subscribe(names.image_topic(camera), Image, IMAGE_QOS, self._on_head if recorded else None)
+        filmed = ["head"] if self._out is not None else []
+        self._head = Pictures(self, filmed, IMAGE_QOS)
+        self._pictures = Pictures(self, [c for c in self._values["cameras"] if c not in filmed], IMAGE_QOS, raw=True)
         self._subscribe(names.TOPIC_SKILL_STATE, SkillState, QUEUE_QOS, record.skill_state)
         for arm in names.ARMS:
             self._subscribe(names.arm_status_topic(arm), ArmStatus, QUEUE_QOS, record.arm_status)
@@ -134,16 +138,18 @@ class MonitorNode(Node):
         """Read every queue; what counts as arrival, and as order, is when DDS received, however late we look."""
         before_ns, self._polled_ns = self._polled_ns, time.monotonic_ns()
         wall_minus_mono_ns = time.time_ns() - self._polled_ns
-        news = [(ns, topic, take, message) for topic, one, take in self._readers for message, ns in read(one)]
-        for received_ns, topic, take, message in sorted(news, key=lambda new: new[0]):
+        news = [(ns, topic, topic, take, message) for topic, one, take in self._readers for message, ns in read(one)]
+        news += [_picture(heard, self._on_head) for heard in self._head.read()]
+        news += [_picture(heard, None) for heard in self._pictures.read()]
+        for received_ns, topic, watched, take, message in sorted(news, key=lambda new: new[0]):
             # Since the last poll for certain, whatever the system clock did meanwhile.
             arrived_ns = min(max(received_ns - wall_minus_mono_ns, before_ns), self._polled_ns)
             self._record.arrived(topic, arrived_ns)
-            self._silence.heard(topic, arrived_ns)
+            self._silence.heard(watched, arrived_ns)
             if take is not None:
                 take(message)
 
-    def _on_head(self, message: Image) -> None:
+    def _on_head(self, message: Image | CompressedImage) -> None:
         if self._video is None:
             return
         try:
@@ -187,6 +193,11 @@ class MonitorNode(Node):
     def _say_live(self) -> None:
         rates, doing = self._record.rates(time.monotonic_ns()), self._record.doing(time.time_ns())
         self.get_logger().info("; ".join(filter(None, (rates, doing))))
+
+
+def _picture(heard: Heard, take: Callable | None) -> tuple:
+    """When, on which topic, as whose pictures, and what to do with it: raw or compressed, the camera is the same."""
+    return heard.received_ns, heard.topic, names.image_topic(heard.camera), take, heard.message
 
 
 def main() -> None:

@@ -31,8 +31,8 @@ class Options:
     """What computes the model; onnx needs no torch."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where it is computed; auto: on a GPU where there is one."""
-    cameras: Literal["raw", "compressed"] = "raw"
-    """Which pictures the model looks at: /cam_*/image_raw, or /cam_*/image_raw/compressed."""
+    cameras: Literal["realsense", "usb", "external"] = "external"
+    """Robot: whose cameras to start, as config/cameras.yaml names them; external: none, somebody publishes /cam_*."""
     dry_run: bool = False
     """The model's chunks go to /smp/action_chunk_dry, to which the driver does not listen."""
     allow_sim_model: bool = False
@@ -72,6 +72,11 @@ class Options:
         return self.backend in SIMULATED_BACKENDS
 
     @property
+    def sees(self) -> bool:
+        """Whether somebody on a robot wants its cameras."""
+        return not self.simulated and (self.cameras != "external" or bool(self.policy or self.record))
+
+    @property
     def policy(self) -> str | None:
         """Folder of the model that is to run, if one is."""
         return None if self.model == SCRIPT else self.model
@@ -91,15 +96,25 @@ def check(options: Options) -> None:
             f"valid now: {', '.join(available)}"
         )
     _check_policy(options)
-    if options.left_can == options.right_can:
-        raise OptionError(f"left_can and right_can are both {options.left_can!r}; each arm needs its own bus")
-    buses = [options.left_can, options.right_can, options.left_leader_can, options.right_leader_can]
-    if options.teleop and len(set(buses)) < len(buses):
-        raise OptionError(f"arms and leader arms are on {', '.join(buses)}; each of the four needs its own bus")
+    if options.simulated and options.cameras != "external":
+        raise OptionError(f"cameras is {options.cameras}, which a robot has; in simulation the cell draws the pictures")
+    _check_buses(options)
     if options.speed_percent is not None and not 0 < options.speed_percent <= 100:
         raise OptionError(f"speed_percent is {options.speed_percent:g}; valid: above 0, at most 100")
     if options.episodes < 0:
         raise OptionError(f"episodes is {options.episodes}; valid: 0 (until stopped) and above")
+
+
+def _check_buses(options: Options) -> None:
+    """Each arm has one, and none has the other's by its name."""
+    left, right = options.left_can, options.right_can
+    if left == right:
+        raise OptionError(f"left_can and right_can are both {left!r}; each arm needs its own bus")
+    if "right" in left and "left" in right:
+        raise OptionError(f"left_can is {left!r} and right_can is {right!r}: the arms are swapped")
+    buses = [left, right, options.left_leader_can, options.right_leader_can]
+    if options.teleop and len(set(buses)) < len(buses):
+        raise OptionError(f"arms and leader arms are on {', '.join(buses)}; each of the four needs its own bus")
 
 
 def _check_policy(options: Options) -> None:

@@ -9,6 +9,7 @@ from piper_bringup.data import names
 from piper_bringup.options import OptionError
 
 PACKAGE, POLICY_PACKAGE = "piper_bringup", "smp_policy"
+RESPAWN_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Process:
     executable: str
     """Console script of the package."""
     module: str
-    """The same program for `python -m`."""
+    """The same program for `python -m`; empty: only the executable, as of nodes that are not ours."""
     parameters: dict[str, object] = field(default_factory=dict)
     """On top of `params_file`."""
     params_file: str | None = None
@@ -37,6 +38,11 @@ class Process:
     patience_s: float = 5.0
     """Time between being asked to end and being made to."""
     package: str = PACKAGE
+    namespace: str = ""
+    remaps: dict[str, str] = field(default_factory=dict)
+    """Topic, as the node calls it -> topic of the graph."""
+    respawn: bool = False
+    """Started again, after RESPAWN_S, whenever it ends unasked; nothing else ends with it."""
 
 
 def config_dir(package: str = PACKAGE) -> Path:
@@ -47,6 +53,17 @@ def config_dir(package: str = PACKAGE) -> Path:
         return Path(get_package_share_directory(package)) / "config"
     except PackageNotFoundError:
         raise OptionError(f"package {package} is not found: source ros2_ws/install/setup.bash") from None
+
+
+def program(package: str, executable: str) -> Path | None:
+    """Where a node that is not ours is installed; None: nowhere."""
+    from ament_index_python.packages import PackageNotFoundError, get_package_prefix
+
+    try:
+        found = Path(get_package_prefix(package)) / "lib" / package / executable
+    except PackageNotFoundError:
+        return None
+    return found if found.is_file() else None
 
 
 def death(name: str, returncode: int) -> str:

@@ -17,9 +17,9 @@ from typing import Literal
 
 import tyro
 
-from piper_bringup import models, report, shm, viz
+from piper_bringup import models, readiness, report, shm, viz
 from piper_bringup.options import OptionError, Options
-from piper_bringup.process import Process, config_dir, death
+from piper_bringup.process import RESPAWN_S, Process, config_dir, death
 from piper_bringup.run_node import Starter
 from piper_bringup.screen import Screen
 from piper_bringup.supervise import Child, command
@@ -62,14 +62,13 @@ class Run:
         self._processes, self._screen, self._interrupts = processes, screen, interrupts
         self._children: list[Child] = []
         self._mourned: set[str] = set()
+        self._again_s: dict[str, float] = {}  # process that ended -> when it is started again
         self._over_at_s: float | None = None
         self.failed = False
 
     def start(self) -> None:
         """Start every process, in the order of the graph."""
-        for process in self._processes:
-            line = command(process, config_dir(process.package))
-            self._children.append(Child.start(process, line, self._screen.say))
+        self._children = [self._begin(process) for process in self._processes]
 
     def watch(self, starter: Starter, *, endless: bool) -> None:
         """Bring lifecycle nodes up and return when the run is over: finished, interrupted or broken."""
@@ -90,18 +89,38 @@ class Run:
             self._screen.say("run", f"{self._interrupts.newest}: ending, the arms stay where they are")
         for child in reversed(self._children):
             child.end(lambda child=child: self._patience_s(child))
-            if child.returncode not in CLEAN and child.process.name not in self._mourned:
-                self._screen.say("run", death(child.process.name, child.returncode) + " when asked to end")
+            name = child.process.name
+            if child.returncode not in CLEAN and name not in self._mourned and name not in self._again_s:
+                self._screen.say("run", death(name, child.returncode) + " when asked to end")
 
     def _patience_s(self, child: Child) -> float:
         return IMPATIENT_S if self._interrupts.count > 1 else child.process.patience_s
 
     def _over(self, starter: Starter, endless: bool) -> bool:
-        for child in self._children:
-            if child.returncode is not None and child.process.name not in self._mourned:
+        for i, child in enumerate(self._children):
+            if child.returncode is not None and child.process.respawn:
+                self._revive(i, starter)
+            elif child.returncode is not None and child.process.name not in self._mourned:
                 self._mourn(child, starter, endless)
         too_late = self._over_at_s is not None and time.monotonic() >= self._over_at_s
         return too_late or self._interrupts.count > 0
+
+    def _begin(self, process: Process) -> Child:
+        return Child.start(process, command(process, config_dir(process.package)), self._screen.say)
+
+    def _revive(self, i: int, starter: Starter) -> None:
+        """A process that is started again has ended: say so, and start it when its time has come."""
+        child, now_s = self._children[i], time.monotonic()
+        process = child.process
+        if process.name not in self._again_s:
+            self.failed = True
+            self._again_s[process.name] = now_s + RESPAWN_S
+            text = death(process.name, child.returncode)
+            if starter.say_death(process.name, text):
+                self._screen.say("run", f"{text}; started again, and again, until it stays")
+        elif now_s >= self._again_s[process.name]:
+            del self._again_s[process.name]
+            self._children[i] = self._begin(process)
 
     def _mourn(self, child: Child, starter: Starter, endless: bool) -> None:
         """A process ended unasked."""
@@ -124,6 +143,8 @@ def run(options: RunOptions) -> int:
     config = config_dir()
     options, told = models.chosen(options, config)
     processes = graph(options, config)
+    for sentence in readiness.at_start(options, config):
+        print(sentence, flush=True)
     for sentence in filter(None, (told, viz.admit(options), models.admit(processes, options))):
         print(sentence, flush=True)
     out = Path(options.out)

@@ -65,9 +65,9 @@ class Starter:
                 return f"{name} did not {step}; what it said above is why"
         return None
 
-    def say_death(self, name: str, text: str) -> None:
-        """Publish a SafetyEvent about a process that ended unasked."""
-        self._obituaries.publish(name, text)
+    def say_death(self, name: str, text: str) -> bool:
+        """Publish a SafetyEvent about a process that ended unasked; false where it was published before."""
+        return self._obituaries.publish(name, text)
 
 
 class Obituaries:
@@ -75,13 +75,18 @@ class Obituaries:
 
     def __init__(self, node: Node) -> None:
         self._node, self._count = node, 0
+        self._said: set[tuple[str, str]] = set()
         self._publisher = node.create_publisher(SafetyEvent, names.TOPIC_SAFETY_EVENT, EVENT_QOS)
 
-    def publish(self, name: str, text: str) -> None:
-        """name: of the process; text: how it ended."""
+    def publish(self, name: str, text: str) -> bool:
+        """name: of the process; text: how it ended. False: published before, of a process that ends again and again."""
+        if (name, text) in self._said:
+            return False
+        self._said.add((name, text))
         self._count += 1
         severity = SafetyEvent.FAULT if name == names.DRIVER_NODE else SafetyEvent.WARN
         event = SafetyEvent(severity=severity, reason="PROCESS_DIED", text=text, count=self._count)
         event.source = self._node.get_name()
         event.header.stamp = self._node.get_clock().now().to_msg()
         self._publisher.publish(event)
+        return True

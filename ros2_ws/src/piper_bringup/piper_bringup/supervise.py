@@ -15,7 +15,7 @@ from pathlib import Path
 
 import yaml
 
-from piper_bringup.process import Process
+from piper_bringup.process import Process, program
 
 POLL_S = 0.02
 Say = Callable[[str, str], None]  # process name, line
@@ -28,14 +28,23 @@ def command(process: Process, config: Path) -> list[str]:
     gentler signal is lost on a node that hangs. To the arms it is a crash of the driver (S19).
     """
     nice = ["nice", "-n", str(process.nice)] if process.nice else []
-    line = ["setpriv", "--pdeathsig", "KILL", *nice, sys.executable, "-m", process.module]
+    line = ["setpriv", "--pdeathsig", "KILL", *nice, *_program(process)]
     line += ["--ros-args", "-r", f"__node:={process.name}"]
+    line += ["-r", f"__ns:={process.namespace}"] if process.namespace else []
+    for name, topic in process.remaps.items():
+        line += ["-r", f"{name}:={topic}"]
     if process.params_file:
         line += ["--params-file", str(config / process.params_file)]
     for name, value in process.parameters.items():
         text = yaml.safe_dump(value, default_flow_style=True, width=math.inf).splitlines()[0]
         line += ["-p", f"{name}:={text}"]
     return line
+
+
+def _program(process: Process) -> list[str]:
+    if process.module:
+        return [sys.executable, "-m", process.module]
+    return [str(program(process.package, process.executable) or process.executable)]
 
 
 @dataclass

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from piper_bringup import robot_cameras
 from piper_bringup.commanders import SIMULATED_TASK, commanders
 from piper_bringup.data import names
 from piper_bringup.options import Options, check
@@ -16,19 +17,24 @@ SIMULATED_TAIL_S = 3.0  # recorded after an episode was judged: the arms on thei
 KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(32 * 2**20), "MALLOC_TRIM_THRESHOLD_": str(256 * 2**20)}
 
 
-def graph(options: Options, config: Path) -> tuple[Process, ...]:
+def graph(
+    options: Options, config: Path, has: robot_cameras.Installed = robot_cameras.installed
+) -> tuple[Process, ...]:
     """The processes of a deployment, in the order in which they start; they end in the reverse order.
 
-    config: installed config folder of the package, for the Fast DDS profiles.
+    config: installed config folder of the package, for the Fast DDS profiles and the robot's cameras.
+    has: whether a ROS package with camera nodes is installed.
     Raises OptionError when these options cannot be served.
     """
     check(options)
     environment = environment_of(options, config)
     images = environment | KEEP_MEMORY
-    processes = [_driver(options, environment), _monitor(options, images)]
+    publishing = images | {"FASTRTPS_DEFAULT_PROFILES_FILE": str(config / "fastdds_cameras.xml")}
+    cameras = robot_cameras.described(options, config)
+    processes = [_driver(options, environment), _monitor(options, tuple(c.name for c in cameras), images)]
     if options.simulated:
-        cameras = images | {"FASTRTPS_DEFAULT_PROFILES_FILE": str(config / "fastdds_cameras.xml")}
-        processes.insert(0, _cell(options, cameras))
+        processes.insert(0, _cell(options, publishing))
+    processes += robot_cameras.processes(options, cameras, publishing, has)
     if options.record:
         processes.append(_recorder(options, images))
     if options.viz:
@@ -88,12 +94,13 @@ def _cell(options: Options, environment: dict[str, str]) -> Process:
     )
 
 
-def _monitor(options: Options, environment: dict[str, str]) -> Process:
+def _monitor(options: Options, cameras: tuple[str, ...], environment: dict[str, str]) -> Process:
+    robot = {"camera_node": "its camera node", "cameras": list(cameras), "cameras_due": options.sees}
     return Process(
         name="monitor",
         executable="monitor_node",
         module="piper_bringup.monitor_node",
-        parameters={"out": options.out, "model": options.model or ""},
+        parameters={"out": options.out, "model": options.model or ""} | ({} if options.simulated else robot),
         params_file="monitor.yaml",
         environment=environment,
         nice=5,
@@ -107,7 +114,7 @@ def _viz(options: Options, environment: dict[str, str]) -> Process:
         name="viz",
         executable="viz_node",
         module="piper_bringup.look.viz_node",
-        parameters={"out": options.out, "cameras": options.cameras},
+        parameters={"out": options.out},
         params_file="viz.yaml",
         environment=environment,
         nice=15,  # behind the policy: what is not seen is nobody's loss

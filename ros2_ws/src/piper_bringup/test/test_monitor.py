@@ -58,6 +58,31 @@ def test_the_outage_names_topic_and_node():
     assert outage.text == "/joint_states is silent for more than 0.5 s: piper_driver should be publishing it"
 
 
+def test_a_topic_that_is_due_is_missed_once_and_its_coming_is_told():
+    due = Expected("/cam_head/image_raw", "its camera node", 1000 * MS, 5000 * MS)
+    silence, found = Silence((due,), 0), []
+    for step in range(1, 80):
+        if step >= 70:
+            silence.heard(due.topic, step * STEP_NS)
+        found += [(step, outage) for outage in silence.check(step * STEP_NS)]
+    assert [step for step, _ in found] == [51, 70]
+    assert found[0][1].text == (
+        "/cam_head/image_raw has not come once in 5 s: its camera node should be publishing it"
+    )
+    assert found[1][1].text == "/cam_head/image_raw from its camera node is back"
+
+
+def test_a_topic_that_comes_in_time_is_not_missed_before_it_falls_silent():
+    due = Expected("/cam_head/image_raw", "its camera node", 1000 * MS, 5000 * MS)
+    silence, found = Silence((due,), 0), []
+    for step in range(1, 80):
+        if 30 <= step < 60:
+            silence.heard(due.topic, step * STEP_NS)
+        found += [(step, outage.text) for outage in silence.check(step * STEP_NS)]
+    ((step, text),) = found
+    assert step == 70 and "is silent for more than 1 s" in text
+
+
 def test_a_topic_that_was_never_heard_is_not_missed():
     silence = Silence((JOINTS,), 0)
     assert [silence.check(step * STEP_NS) for step in range(50)] == [[]] * 50

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import pytest
 import yaml
 
-from piper_bringup import arguments
+from piper_bringup import arguments, robot_cameras
 from piper_bringup.options import OptionError, Options
 from piper_bringup.process import death
 from piper_bringup.system import graph
@@ -25,7 +25,7 @@ EVERYTHING = [
         Options(teleop=True, record="b"),
         Options(viz=True),
     )
-    for process in graph(options, CONFIG)
+    for process in (*graph(options, CONFIG), *robot_cameras.processes(Options(cameras="usb"), (), {}, lambda _: False))
 ]
 XML = "{http://www.eprosima.com/XMLSchemas/fastRTPS_Profiles}"
 
@@ -60,10 +60,10 @@ def test_a_recorder_is_there_when_asked_for_and_simulated_episodes_use_it():
 
 
 def test_who_only_looks_keeps_nobody_waiting_and_is_there_before_anything_moves():
-    found = by_name(Options(backend="mujoco", model="m", viz=True, out="o", cameras="compressed"))
+    found = by_name(Options(backend="mujoco", model="m", viz=True, out="o"))
     assert list(found) == ["cell", "piper_driver", "monitor", "viz", "smp_policy", "episodes"]
     viz = found["viz"]
-    assert viz.parameters == {"out": "o", "cameras": "compressed"} and not viz.required
+    assert viz.parameters == {"out": "o"} and not viz.required
     assert viz.nice > max(process.nice for process in found.values() if process is not viz)
     assert found["monitor"].parameters == {"out": "o", "model": "m"}
     assert found["monitor"].patience_s > by_name(Options())["monitor"].patience_s  # it draws the page
@@ -83,7 +83,6 @@ def test_a_model_commands_instead_of_the_script_and_episodes_are_begun_in_simula
         "task": "",
         "backend": "onnx",
         "device": "auto",
-        "cameras": "raw",
         "dry_run": False,
         "world": "simulation",
         "allow_sim_model": True,
@@ -96,11 +95,11 @@ def test_a_model_commands_instead_of_the_script_and_episodes_are_begun_in_simula
 
 
 def test_on_a_robot_nothing_begins_by_itself():
-    found = by_name(Options(model="m", dry_run=True, inference="torch", device="cuda", cameras="compressed"))
+    found = by_name(Options(model="m", dry_run=True, inference="torch", device="cuda"))
     assert list(found) == ["piper_driver", "monitor", "smp_policy"]
     said = found["smp_policy"].parameters
     assert (said["world"], said["allow_sim_model"], said["task"]) == ("robot", False, "")
-    assert (said["dry_run"], said["backend"], said["device"], said["cameras"]) == (True, "torch", "cuda", "compressed")
+    assert (said["dry_run"], said["backend"], said["device"]) == (True, "torch", "cuda")
     assert found["smp_policy"].nice == 0
     asked = by_name(Options(model="m", task="lift_bar", allow_sim_model=True))["smp_policy"].parameters
     assert asked["task"] == "lift_bar" and asked["allow_sim_model"] is True
@@ -195,6 +194,7 @@ def test_every_parameter_file_is_there_and_names_its_node():
         (Options(model="m", task="a,b"), r"'a,b'; a robot does one task at a time"),
         (Options(backend="mujoco", task="a,b"), r"'a,b'; the script does one task at a time"),
         (Options(right_can="can_left"), r"both 'can_left'"),
+        (Options(left_can="can_right", right_can="can_left"), r"'can_right' and .* 'can_left': the arms are swapped"),
         (Options(speed_percent=0), r"speed_percent is 0; valid"),
         (Options(speed_percent=101), r"speed_percent is 101; valid"),
         (Options(episodes=-1), r"episodes is -1; valid"),

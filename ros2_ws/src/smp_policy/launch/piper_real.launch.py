@@ -29,8 +29,8 @@ from launch_ros.ros_adapters import get_ros_node
 from lifecycle_msgs.msg import Transition
 
 from launch import LaunchContext, LaunchDescription
-from piper_bringup import arguments, models, viz
-from piper_bringup.process import Process, config_dir, death
+from piper_bringup import arguments, models, readiness, viz
+from piper_bringup.process import RESPAWN_S, Process, config_dir, death
 from piper_bringup.run_node import Obituaries
 from piper_bringup.system import environment_of, graph
 
@@ -55,7 +55,8 @@ def _start(context: LaunchContext) -> list[Action]:
     options, config = arguments.parse(texts | typed), config_dir()
     options, told = models.chosen(options, config)
     processes = graph(options, config)
-    sentences = filter(None, (told, viz.admit(options), models.admit(processes, options)))
+    sentences = [*readiness.at_start(options, config)]  # first: a model takes seconds to be tried
+    sentences += filter(None, (told, viz.admit(options), models.admit(processes, options)))
     os.environ.update(environment_of(options, config))  # also for the node of launch itself
     obituaries = Obituaries(get_ros_node(context))
     actions: list[Action] = [LogInfo(msg=sentence) for sentence in sentences]
@@ -72,16 +73,20 @@ def _node(process: Process, config: str) -> Node:
     # Without a type, launch would read the text 0123 as a number.
     typed = {k: ParameterValue(v, value_type=_type(v)) for k, v in process.parameters.items()}
     kind = LifecycleNode if process.lifecycle else Node
+    file = [os.path.join(config, process.params_file)] if process.params_file else []
     return kind(
         package=process.package,
         executable=process.executable,
         name=process.name,
         exec_name=process.name,
-        namespace="",
-        parameters=[os.path.join(config, process.params_file), typed],
+        namespace=process.namespace,
+        remappings=list(process.remaps.items()),
+        parameters=[*file, typed],
         additional_env=process.environment,
         prefix=f"nice -n {process.nice}" if process.nice else None,
         output="screen",
+        respawn=process.respawn,
+        respawn_delay=RESPAWN_S,
         sigterm_timeout=str(process.patience_s),
     )
 
@@ -116,8 +121,10 @@ def _mourning(process: Process, obituaries: Obituaries) -> Callable:
         if context.is_shutdown or (event.returncode == 0 and process.finite):
             return []
         text = death(process.name, event.returncode)
-        obituaries.publish(process.name, text)
+        new = obituaries.publish(process.name, text)
         told = LogInfo(msg=text)
+        if process.respawn:
+            return [told] if new else []
         return [told, TimerAction(period=GRACE_S, actions=[_break_off(text)])] if process.required else [told]
 
     return mourn

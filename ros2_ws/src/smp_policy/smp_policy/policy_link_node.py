@@ -12,13 +12,14 @@ from rclpy.event_handler import PublisherEventCallbacks
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
-from sensor_msgs.msg import CompressedImage, Image, JointState, PointCloud2
+from sensor_msgs.msg import JointState, PointCloud2
 from std_msgs.msg import String
 from trajectory_msgs.msg import JointTrajectory
 
 from piper_bringup.commander import Window, chunk
 from piper_bringup.data import names, topics
 from piper_bringup.data.observe import JOINT_STATES
+from piper_bringup.pictures_node import Pictures
 from piper_bringup.polled_node import read, subscribe
 from smp_msgs.msg import ArmStatus, EpisodeEvent, SafetyEvent, SkillState
 from smp_policy.run import messages
@@ -28,7 +29,7 @@ from smp_policy.run.runs import Run, Told
 from smp_policy.run.senses import OBJECTS, Senses
 from smp_policy.run.session import Level
 from smp_policy.run.settings import Settings
-from smp_policy.run.table import camera_topic, chunk_topic
+from smp_policy.run.table import chunk_topic
 
 KEPT_QOS = QoSProfile(depth=50, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 NEWEST_QOS = QoSProfile(depth=1)
@@ -47,6 +48,7 @@ class RosLink:
         self._count: Counter[str] = Counter()
         self._chunks: Publisher | None = None
         self._others, self._looked_ns = (), 0
+        self._pictures: Pictures | None = None
         self._readers: list[tuple] = []  # subscription, what to do with a message
         self._events = node.create_publisher(SafetyEvent, names.TOPIC_SAFETY_EVENT, KEPT_QOS)
         self._episodes = node.create_publisher(EpisodeEvent, names.TOPIC_EPISODE_EVENT, KEPT_QOS)
@@ -61,9 +63,7 @@ class RosLink:
             return lambda message: senses.hear(name, message, time.time_ns())
 
         self._listen(JointState, names.TOPIC_JOINT_STATES, JOINTS_QOS, source(JOINT_STATES))
-        kind = CompressedImage if self._settings.cameras == "compressed" else Image
-        for camera in contract.cameras:
-            self._listen(kind, camera_topic(self._settings, camera), CAMERA_QOS, source(camera))
+        self._pictures = Pictures(self._node, contract.cameras, CAMERA_QOS)
         if contract.needs_objects:
             self._listen(PointCloud2, topics.TOPIC_OBJECTS, CAMERA_QOS, source(OBJECTS))
         for arm in names.ARMS:
@@ -86,6 +86,8 @@ class RosLink:
         for subscription, _ in self._readers:
             self._node.destroy_subscription(subscription)
         self._readers = []
+        if self._pictures is not None:
+            self._pictures.close()
 
     def _listen(self, kind: type, topic: str, qos: QoSProfile, take: Callable) -> None:
         self._readers.append((subscribe(self._node, kind, topic, qos), take))
@@ -97,6 +99,8 @@ class RosLink:
         for subscription, take in self._readers:
             for message, _ in read(subscription):
                 take(message)
+        for heard in self._pictures.read():
+            senses.hear(heard.camera, heard.message, time.time_ns())
 
     def open(self) -> None:
         """Become a publisher of chunks (S27: only while a run goes on)."""

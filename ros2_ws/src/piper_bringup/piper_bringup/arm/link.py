@@ -23,7 +23,7 @@ END_POSE_IDS = range(0x2A2, 0x2A5)
 FEEDBACK_IDS = range(0x2A1, 0x2A9)
 LEADER_IDS = range(0x155, 0x158)  # joint commands: on the wire from others only while an arm is a leader
 _STATES = frozenset((*MOTOR_SPEED_IDS, *range(0x261, 0x267), *FEEDBACK_IDS))  # each frame alone says all of its state
-_FIRMWARE = re.compile(rb"S-V\d+\.\d+-\d+")
+FIRMWARE_TEXT = re.compile(rb"S-V\d+\.\d+-\d+")
 
 
 class LinkError(ConnectionError):
@@ -52,7 +52,7 @@ class Link:
     @property
     def firmware(self) -> str:
         """Version text, whole (GetPiperFirmwareVersion cuts S-V1.8-10 to S-V1.8-1); empty until answered."""
-        found = _FIRMWARE.search(bytes(self._firmware))
+        found = FIRMWARE_TEXT.search(bytes(self._firmware))
         return found.group().decode() if found else ""
 
     def ask_firmware(self) -> None:

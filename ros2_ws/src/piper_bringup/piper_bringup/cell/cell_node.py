@@ -13,7 +13,7 @@ from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 
-from piper_bringup import parameters
+from piper_bringup import image_message, parameters
 from piper_bringup.can.places import SegmentError
 from piper_bringup.cell import messages
 from piper_bringup.cell.graphics import NoGraphics
@@ -97,7 +97,7 @@ class CellNode(Node):
     def _deliver(self, stamp_ns: int, pictures: Pictures) -> None:
         for camera, rgb in pictures.items():
             (images, infos), info = self._senders[camera], self._infos[camera]
-            image = messages.image(camera, stamp_ns, rgb)
+            image = image_message.image(camera, stamp_ns, rgb)
             info.header.stamp = image.header.stamp
             images.publish(image)
             infos.publish(info)
@@ -107,7 +107,8 @@ class CellNode(Node):
 
     def _open_studio(self) -> Studio | None:
         model = self._cell.world.model
-        self._infos = {camera: messages.camera_info(camera, intrinsics(model, camera)) for camera in names.CAMERAS}
+        size_px = (names.IMAGE_WIDTH, names.IMAGE_HEIGHT)
+        self._infos = {c: image_message.pinhole(c, *size_px, intrinsics(model, c)) for c in names.CAMERAS}
         self._senders: dict[str, tuple] = {}
         try:
             studio = Studio(model, self._deliver, self._on_failure)

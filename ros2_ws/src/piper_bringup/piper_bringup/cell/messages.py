@@ -6,42 +6,18 @@ import array
 import sys
 
 import numpy as np
-from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from numpy.typing import NDArray
-from sensor_msgs.msg import CameraInfo, Image, PointCloud2, PointField
+from sensor_msgs.msg import PointCloud2, PointField
 
 from piper_bringup.cell.host import Episode
 from piper_bringup.cell.pace import Report
 from piper_bringup.cell.world import SLOT_FIELDS
 from piper_bringup.data import names
+from piper_bringup.image_message import time_of
 from smp_msgs.msg import EpisodeEvent
 
 SLOW = 0.98  # a real-time factor below this is a warning
-
-
-def time_of(stamp_ns: int) -> Time:
-    """builtin_interfaces/Time of integer nanoseconds."""
-    return Time(sec=stamp_ns // 1_000_000_000, nanosec=stamp_ns % 1_000_000_000)
-
-
-def image(camera: str, stamp_ns: int, rgb: NDArray[np.uint8]) -> Image:
-    """rgb8 image of (height, width, 3)."""
-    message = Image(height=rgb.shape[0], width=rgb.shape[1], encoding="rgb8", step=rgb.shape[1] * 3)
-    message.header.stamp, message.header.frame_id = time_of(stamp_ns), names.camera_frame(camera)
-    message.data = array.array("B", rgb.tobytes())  # any other type is checked byte by byte: 30 ms
-    return message
-
-
-def camera_info(camera: str, k: NDArray[np.float64]) -> CameraInfo:
-    """Pinhole without distortion; `k` (3, 3) in pixels. The stamp is set with each image."""
-    message = CameraInfo(height=names.IMAGE_HEIGHT, width=names.IMAGE_WIDTH, distortion_model="plumb_bob")
-    message.header.frame_id = names.camera_frame(camera)
-    message.d = [0.0] * 5
-    message.k = k.ravel().tolist()
-    message.r = np.eye(3).ravel().tolist()
-    message.p = np.hstack([k, np.zeros((3, 1))]).ravel().tolist()
-    return message
 
 
 def objects(stamp_ns: int, slots: NDArray[np.float64]) -> PointCloud2:

@@ -58,7 +58,7 @@ def arm_status_topic(arm: str) -> str:
 
 
 def image_topic(camera: str) -> str:
-    """sensor_msgs/Image rgb8; append /compressed for JPEG."""
+    """sensor_msgs/Image, rgb8 or bgr8; append /compressed for JPEG."""
     return f"/cam_{camera}/image_raw"
 
 

@@ -9,6 +9,7 @@ records an equally convertible bag (cameras there need a compressed transport; r
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from piper_bringup.data import names
@@ -47,6 +48,17 @@ CAMERA_INFO = tuple(Topic(names.camera_info_topic(camera), "sensor_msgs/msg/Came
 IMAGES = tuple(Topic(compressed_topic(camera), "sensor_msgs/msg/CompressedImage") for camera in names.CAMERAS)
 RAW_IMAGES = tuple(Topic(names.image_topic(camera), "sensor_msgs/msg/Image") for camera in names.CAMERAS)
 RECORDED = (*STATE, *CAMERA_INFO, *IMAGES)  # what a bag of the recorder holds
+
+
+def pictures(camera: str, publishers: Callable[[str], int], present: Topic | None = None) -> Topic:
+    """Where a camera is listened to live: raw, the quickest way; compressed where nobody publishes raw pictures.
+
+    publishers: how many a topic has. present: where it is listened to now, which stays while nobody publishes.
+    """
+    i = names.CAMERAS.index(camera)
+    offered = [topic for topic in (RAW_IMAGES[i], IMAGES[i]) if publishers(topic.name) > 0]
+    return offered[0] if offered else present or RAW_IMAGES[i]
+
 
 # Keys of rosbag2's custom_data in metadata.yaml; every value is text.
 TASK, INSTRUCTION, OPERATOR, OUTCOME, SEED = "task", "instruction", "operator", "outcome", "seed"

@@ -14,20 +14,20 @@ from typing import Any
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.subscription import Subscription
-from sensor_msgs.msg import CompressedImage, Image, JointState
+from sensor_msgs.msg import JointState
 from trajectory_msgs.msg import JointTrajectory
 
 from piper_bringup import parameters
-from piper_bringup.data import names, topics
+from piper_bringup.data import names
 from piper_bringup.look import entities
 from piper_bringup.look.live import APPLICATION, Live, blueprint
+from piper_bringup.pictures_node import Pictures
 from piper_bringup.polled_node import read, subscribe
 from piper_bringup.spin_node import every, spin
 from smp_msgs.msg import EpisodeEvent, SafetyEvent, SkillState
 
 DEFAULTS: dict[str, object] = {
     "out": "",
-    "cameras": "raw",
     "camera_hz": 5.0,
     "least_free_mb": 1000.0,
     "memory": "25%",
@@ -105,9 +105,7 @@ class VizNode(Node):
         self._subscribe(SkillState, names.TOPIC_SKILL_STATE, 10, _each(live.skill_state))
         self._subscribe(SafetyEvent, names.TOPIC_SAFETY_EVENT, 50, _each(live.safety_event))
         self._subscribe(EpisodeEvent, names.TOPIC_EPISODE_EVENT, 50, _each(live.episode_event))
-        compressed = self._values["cameras"] == "compressed"
-        kind, topic_of = (CompressedImage, topics.compressed_topic) if compressed else (Image, names.image_topic)
-        self._cameras = {c: subscribe(self, kind, topic_of(c), best_effort(1)) for c in names.CAMERAS}
+        self._cameras = Pictures(self, names.CAMERAS, best_effort(1))
 
     def _subscribe(self, kind: type, topic: str, depth: int, take: Callable[[list], None]) -> None:
         self._readers.append((subscribe(self, kind, topic, best_effort(depth)), take))
@@ -123,12 +121,11 @@ class VizNode(Node):
 
     def _look(self) -> None:
         """The newest picture of every camera."""
-        for camera, subscription in self._cameras.items() if self._recording is not None else ():
-            for message, _ in read(subscription):
-                try:
-                    self._live.picture(camera, message)
-                except ValueError as error:
-                    self._say(f"a picture of camera {camera} is not shown: {error}")
+        for heard in self._cameras.read() if self._recording is not None else ():
+            try:
+                self._live.picture(heard.camera, heard.message)
+            except ValueError as error:
+                self._say(f"a picture of camera {heard.camera} is not shown: {error}")
 
     def _watch_disk(self) -> None:
         free_mb = shutil.disk_usage(self._path.parent).free * 1e-6

@@ -22,7 +22,6 @@ class Settings:
     device: str = "auto"
     seed: int = 0
     sticky: bool = False
-    cameras: str = "raw"
     world: str = "robot"
     allow_sim_model: bool = False
     dry_run: bool = False
@@ -82,7 +81,6 @@ class Settings:
 _CHOICES = {
     "backend": ("onnx", "torch"),
     "device": ("auto", "cpu", "cuda"),
-    "cameras": ("raw", "compressed"),
     "world": ("robot", "simulation"),
 }
 # S12 may be narrowed, not widened; the driver refuses chunks of more than 0.5 s (S9).

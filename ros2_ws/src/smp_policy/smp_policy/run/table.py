@@ -15,16 +15,11 @@ def chunk_topic(settings: Settings) -> str:
     return TOPIC_DRY if settings.dry_run else names.TOPIC_ACTION_CHUNK
 
 
-def camera_topic(settings: Settings, camera: str) -> str:
-    """Where a camera's pictures come from."""
-    return topics.compressed_topic(camera) if settings.cameras == "compressed" else names.image_topic(camera)
-
-
 def startup_table(contract: Contract, settings: Settings, took_ns: int) -> str:
     """Aligned lines, one fact each. took_ns: for one chunk, rehearsed."""
     config, limits = contract.config, settings.limits
     heard = [f"{names.TOPIC_JOINT_STATES} 100 Hz"]
-    heard += [f"{camera_topic(settings, camera)} at least {settings.rate_hz:g} Hz" for camera in contract.cameras]
+    heard += [f"{names.image_topic(camera)}, or {topics.COMPRESSED[1:]}" for camera in contract.cameras]
     heard += [f"{topics.TOPIC_OBJECTS} (ground truth of the simulated cell)"] * contract.needs_objects
     dry = " (dry run: the driver does not listen)" if settings.dry_run else ""
     said = f"{config.rows} rows of {contract.dt_ns / 1e6:.0f} ms, {settings.rate_hz:g} Hz while a run goes on"
