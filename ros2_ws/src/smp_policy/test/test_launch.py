@@ -12,6 +12,7 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
+import yaml
 
 pytest.importorskip("launch_ros", reason="launch_ros has no PyPI wheel: runs where ROS 2 itself is installed")
 
@@ -103,15 +104,32 @@ def test_arguments_are_the_options_each_with_a_description(launch_file):
     assert all(len(argument.description) > 10 for argument in declared)
 
 
-def test_every_process_of_the_graph_becomes_a_node(launch_file):
+def named_cameras(folder: Path) -> Path:
+    """A config folder that names one camera."""
+    said = {"used": ["head"], "head.device": "/dev/v4l/by-id/one", "head.serial": "0123"}
+    (folder / "cameras.yaml").write_text(yaml.safe_dump({"cameras": {"ros__parameters": said}}))
+    return folder
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        Options(backend="mujoco", model="m", task="lift_bar,lift_tray"),
+        Options(cameras="realsense"),
+        Options(cameras="usb"),
+    ],
+)
+def test_every_process_of_the_graph_becomes_a_node(launch_file, tmp_path, options):
     sources = FILE.parents[2]
-    options = Options(backend="mujoco", model="m", task="lift_bar,lift_tray")
-    for process in graph(options, sources / "piper_bringup" / "config"):
+    config = sources / "piper_bringup" / "config" if options.simulated else named_cameras(tmp_path)
+    for process in graph(options, config, lambda package: True):
         node = launch_file._node(process, str(sources / process.package / "config"))
         assert node.node_package == process.package and node.node_executable == process.executable
         assert isinstance(node, LifecycleNode) == process.lifecycle
         environment = {key[0].text: value[0].text for key, value in node.process_description.additional_env}
         assert environment == process.environment
+        assert len(node._Node__remappings) == len(process.remaps)
+        assert node._ExecuteLocal__respawn == process.respawn
 
 
 @pytest.mark.parametrize(
@@ -119,12 +137,13 @@ def test_every_process_of_the_graph_becomes_a_node(launch_file):
     [
         ("backend:=robotwin", "valid now: real, mujoco"),
         ("backend:=gazebo", "('real', 'mujoco', 'robotwin')"),
-        ("model:=nowhere", "nowhere is no model: contract.json is missing"),
+        ("backend:=mujoco model:=nowhere", "nowhere is no model: contract.json is missing"),
         ("autoenable:=true", "unknown argument autoenable; valid: backend"),
+        ("left_can:=can_nowhere", "CAN interface can_nowhere is not there; those here: "),
     ],
 )
 def test_what_cannot_be_started_is_refused(tmp_path, text, says):
-    with Launched(tmp_path, text) as launched:
+    with Launched(tmp_path, *text.split()) as launched:
         assert launched.end() == 1
     assert says in launched.text and "process started" not in launched.text
 
