@@ -18,6 +18,7 @@ RUN apt-get update && apt-get install -y --no-install-recommends \
     can-utils cmake g++ iproute2 libegl1 libgl1 libopengl0 make \
     python3-dev python3-numpy python3-opencv python3-venv \
     ros-jazzy-cv-bridge ros-jazzy-rosbag2 ros-jazzy-rosbag2-storage-mcap \
+    ros-jazzy-realsense2-camera ros-jazzy-usb-cam v4l-utils \
  && rm -rf /var/lib/apt/lists/*
 
 WORKDIR /opt/smp
