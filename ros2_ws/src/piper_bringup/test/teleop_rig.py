@@ -11,7 +11,7 @@ from piper_bringup.arm.chunk import Chunk
 from piper_bringup.arm.clock import Clock
 from piper_bringup.arm.config import DriverConfig
 from piper_bringup.arm.core import Core
-from piper_bringup.arm.piper import MOTOR_ENABLED_BIT, Feedback
+from piper_bringup.arm.feedback import MOTOR_ENABLED_BIT, Feedback
 from piper_bringup.arm.safety import Mode
 from piper_bringup.commander import Window
 from piper_bringup.data import names

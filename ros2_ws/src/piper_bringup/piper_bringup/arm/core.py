@@ -17,10 +17,11 @@ from piper_bringup.arm import chunk as chunks
 from piper_bringup.arm import limits, watch
 from piper_bringup.arm.clock import Clock
 from piper_bringup.arm.config import DriverConfig, columns
+from piper_bringup.arm.feedback import Feedback
 from piper_bringup.arm.gauges import Stretch
 from piper_bringup.arm.intake import Intake
 from piper_bringup.arm.operations import OPERATIONS, UNSTOPPABLE, Request
-from piper_bringup.arm.piper import Arm, Feedback
+from piper_bringup.arm.piper import Arm
 from piper_bringup.arm.plan import Plan, splice, standing
 from piper_bringup.arm.safety import Finding, Mode, Reason, Safety, Severity
 from piper_bringup.arm.watching import Watching

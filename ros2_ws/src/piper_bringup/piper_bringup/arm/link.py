@@ -22,6 +22,7 @@ MOTOR_SPEED_IDS = range(0x251, 0x257)
 END_POSE_IDS = range(0x2A2, 0x2A5)
 FEEDBACK_IDS = range(0x2A1, 0x2A9)
 LEADER_IDS = range(0x155, 0x158)  # joint commands: on the wire from others only while an arm is a leader
+SILENCE_NS = 1_000_000_000  # nothing heard for as long: the bus is closed and opened again
 _STATES = frozenset((*MOTOR_SPEED_IDS, *range(0x261, 0x267), *FEEDBACK_IDS))  # each frame alone says all of its state
 FIRMWARE_TEXT = re.compile(rb"S-V\d+\.\d+-\d+")
 

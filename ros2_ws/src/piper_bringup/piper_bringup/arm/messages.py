@@ -14,7 +14,7 @@ from trajectory_msgs.msg import JointTrajectory
 
 from piper_bringup.arm.chunk import MAX_ROWS, Chunk
 from piper_bringup.arm.core import Core, Tick
-from piper_bringup.arm.piper import Feedback
+from piper_bringup.arm.feedback import Feedback
 from piper_bringup.arm.safety import Event, Mode
 from piper_bringup.data import names
 from smp_msgs.msg import ArmStatus, SafetyEvent

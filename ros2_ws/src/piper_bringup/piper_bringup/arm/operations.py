@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from piper_bringup.arm import watch
+from piper_bringup.arm.feedback import Feedback
 from piper_bringup.arm.limits import Vector
-from piper_bringup.arm.piper import Feedback
 from piper_bringup.arm.plan import Plan
 from piper_bringup.arm.safety import Finding, Mode, Reason, Severity
 from piper_bringup.data import names

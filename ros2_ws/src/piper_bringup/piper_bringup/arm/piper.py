@@ -1,78 +1,23 @@
-"""One PiPER through the unmodified piper_sdk: one thread that sends, and a snapshot of what the arm says."""
+"""One PiPER through the unmodified piper_sdk: one thread that opens its bus and sends."""
 
 from __future__ import annotations
 
 import threading
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from piper_sdk import C_PiperInterface_V2
 
 from piper_bringup.arm.clock import Clock
-from piper_bringup.arm.link import FEEDBACK_IDS, LEADER_IDS, Link, LinkError
+from piper_bringup.arm.feedback import MDEG, Feedback, Sending, Vector, read
+from piper_bringup.arm.link import SILENCE_NS, Link, LinkError
 from piper_bringup.arm.realtime import real_time
 
-Vector = NDArray[np.float64]
-
-MDEG = 180.0 / np.pi * 1000.0  # 0.001 deg per rad
 CTRL_CAN, MOVE_J, POSITION_VELOCITY = 0x01, 0x01, 0x00
 GRIPPER_ENABLE = 0x01
-MOTOR_ENABLED_BIT = 6
-_WATCHED_IDS = (0x2A1, 0x2A5, 0x2A6, 0x2A7, 0x2A8)  # status, joints 12 34 56, gripper
-_JOINT_IDS = (0x2A5, 0x2A6, 0x2A7)
-_MOTOR_IDS = tuple(range(0x261, 0x267))
 _MODE_REFRESH_NS = 500_000_000  # S20: on change and at 2 Hz
 _ASK_NS = 50_000_000
-_SILENCE_NS = 1_000_000_000  # after this the bus is closed and opened again
-
-
-@dataclass(frozen=True)
-class Feedback:
-    """What one arm said last. ``arrived_ns`` is 0, and the rest means nothing, before every part has come once."""
-
-    arrived_ns: int  # monotonic; of the part that is oldest: status, joints, gripper
-    motors_arrived_ns: int  # monotonic; of the motor status that is oldest
-    stamp_ns: int  # CAN time of the oldest joint frame, system clock
-    frames: int  # received so far
-    q_rad: Vector  # (6,)
-    qd_rad_s: Vector  # (6,)
-    tau_nm: Vector  # (6,)
-    gripper_m: float
-    gripper_effort_nm: float
-    gripper_status: int  # bits of 0x2A8: 0 low voltage .. 5 driver error, 6 enabled, 7 homed
-    ctrl_mode: int
-    arm_status: int
-    move_mode: int
-    teach_status: int
-    motion_status: int
-    err_code: int
-    motor_bits: NDArray[np.int64]  # (6,) 0x261-6: 0 low voltage .. 5 driver error, 6 enabled, 7 stall
-    motor_temp_c: Vector  # (6,)
-    driver_temp_c: Vector  # (6,)
-    voltage_v: Vector  # (6,)
-    limits: Vector | None  # (6, 3) min [rad], max [rad], speed [raw], the arm's own answer; None until complete
-    firmware: str
-    leader: bool  # only commands and no feedback on the wire: the arm is left as a leader
-    is_open: bool
-    failed: bool  # the bus reported an error on reading
-    link_error: str
-    send_failures: int  # in a row
-    send_failures_total: int
-    sending_since_ns: int  # monotonic, 0 when the sender is idle
-    reconnects: int
-
-    @property
-    def enabled(self) -> NDArray[np.bool_]:
-        """(6,) joints under power."""
-        return (self.motor_bits >> MOTOR_ENABLED_BIT & 1).astype(bool)
-
-    @property
-    def gripper_enabled(self) -> bool:
-        """Whether the gripper is under power."""
-        return bool(self.gripper_status >> MOTOR_ENABLED_BIT & 1)
 
 
 class Arm:
@@ -98,10 +43,8 @@ class Arm:
         self._set_point: tuple[tuple[int, ...], int, int, int] | None = None
         self._stopping = False
         self._stopped = False  # by an emergency stop: until the reset nothing else is sent
-        self._link_error = "not opened yet"
+        self._sending = Sending()
         self._opened_ns = 0
-        self._reconnects = 0
-        self._sending_since_ns = 0
         self._mode_sent: tuple[int, int] = (-1, 0)  # speed percent, monotonic time
         self._asked_ns = 0
         self._thread = threading.Thread(target=self._run, name=f"send-{name}", daemon=True)
@@ -157,60 +100,11 @@ class Arm:
     def idle(self) -> bool:
         """Whether everything handed over has been sent or dropped."""
         with self._wake:
-            return not self._urgent and self._set_point is None and self._sending_since_ns == 0
+            return not self._urgent and self._set_point is None and self._sending.since_ns == 0
 
     def feedback(self) -> Feedback:
-        """What the arm said last, decoded by the SDK."""
-        link, sdk = self.link, self.link.sdk
-        arrived, stamps = link.arrived_ns, link.stamp_ns
-        joints = sdk.GetArmJointMsgs().joint_state
-        gripper = sdk.GetArmGripperMsgs().gripper_state
-        status = sdk.GetArmStatus().arm_status
-        fast = sdk.GetArmHighSpdInfoMsgs()
-        slow = sdk.GetArmLowSpdInfoMsgs()
-        high = [getattr(fast, f"motor_{i}") for i in range(1, 7)]
-        low = [getattr(slow, f"motor_{i}") for i in range(1, 7)]
-        complete = all(i in arrived for i in (*_WATCHED_IDS, *_MOTOR_IDS))
-        return Feedback(
-            arrived_ns=min(arrived[i] for i in _WATCHED_IDS) if complete else 0,
-            motors_arrived_ns=min(arrived[i] for i in _MOTOR_IDS) if complete else 0,
-            stamp_ns=min(stamps.get(i, 0) for i in _JOINT_IDS),
-            frames=link.frames,
-            q_rad=np.array([getattr(joints, f"joint_{i}") for i in range(1, 7)]) / MDEG,
-            qd_rad_s=np.array([m.motor_speed for m in high]) * 1e-3,
-            tau_nm=np.array([m.effort for m in high]) * 1e-3,
-            gripper_m=gripper.grippers_angle * 1e-6,
-            gripper_effort_nm=gripper.grippers_effort * 1e-3,
-            gripper_status=int(gripper.status_code),
-            ctrl_mode=int(status.ctrl_mode),
-            arm_status=int(status.arm_status),
-            move_mode=int(status.mode_feed),
-            teach_status=int(status.teach_status),
-            motion_status=int(status.motion_status),
-            err_code=int(status.err_code),
-            motor_bits=np.array([m.foc_status_code for m in low]),
-            motor_temp_c=np.array([m.motor_temp for m in low], dtype=float),
-            driver_temp_c=np.array([m.foc_temp for m in low], dtype=float),
-            voltage_v=np.array([m.vol for m in low]) * 0.1,
-            limits=self._limits(),
-            firmware=link.firmware,
-            leader=_is_leader(arrived, self._clock.mono_ns()),
-            is_open=link.is_open,
-            failed=link.read_failed,
-            link_error=self._link_error,
-            send_failures=link.send_failures,
-            send_failures_total=link.send_failures_total,
-            sending_since_ns=self._sending_since_ns,
-            reconnects=self._reconnects,
-        )
-
-    def _limits(self) -> Vector | None:
-        answers = dict(self.link.motor_limits)
-        if not all(i in answers for i in range(1, 7)):
-            return None
-        raw = np.array([answers[i] for i in range(1, 7)], dtype=float)
-        raw[:, :2] *= np.pi / 1800.0  # 0.1 deg
-        return raw
+        """What the arm said last."""
+        return read(self.link, self._sending, self._clock)
 
     def _do(self, job: Callable[[], None]) -> None:
         with self._wake:
@@ -228,8 +122,8 @@ class Arm:
             try:
                 return self._serve()
             except Exception as error:  # closed and opened again, which the driver sees as a lost bus
-                self._link_error = f"{self.name}: {type(error).__name__}: {error}"
-                self._sending_since_ns = 0
+                self._sending.error = f"{self.name}: {type(error).__name__}: {error}"
+                self._sending.since_ns = 0
                 self.link.close()
 
     def _serve(self) -> None:
@@ -243,7 +137,7 @@ class Arm:
                     wait_s = min(2 * wait_s, self._back_off[1])
             elif self._lost():
                 self.link.close()
-                self._reconnects += 1
+                self._sending.reconnects += 1
                 next_try_ns = self._clock.mono_ns() + int(wait_s * 1e9)
                 wait_s = min(2 * wait_s, self._back_off[1])
             elif self.link.arrived_ns:
@@ -253,7 +147,7 @@ class Arm:
                 break
             if job is not None and self.link.is_open:
                 job()
-            self._sending_since_ns = 0
+            self._sending.since_ns = 0
             if self.link.is_open:
                 self._ask_what_is_unknown()
         if self.link.is_open:
@@ -265,18 +159,18 @@ class Arm:
         try:
             self.link.open()
         except LinkError as error:
-            self._link_error = str(error)
+            self._sending.error = str(error)
             return False
         finally:
             real_time(self._priority)
-        self._link_error, self._opened_ns = "", self._clock.mono_ns()
+        self._sending.error, self._opened_ns = "", self._clock.mono_ns()
         self._mode_sent = (-1, 0)
         return True
 
     def _lost(self) -> bool:
         """Whether only opening the bus again can help: it failed, or nothing at all has come for a second."""
         newest = max(self.link.arrived_ns.copy().values(), default=0)
-        return self.link.read_failed or self._clock.mono_ns() - max(newest, self._opened_ns) > _SILENCE_NS
+        return self.link.read_failed or self._clock.mono_ns() - max(newest, self._opened_ns) > SILENCE_NS
 
     def _next_job(self) -> Callable[[], None] | None:
         with self._wake:
@@ -289,7 +183,7 @@ class Arm:
                 set_point, self._set_point = self._set_point, None
                 job = lambda: self._send(*set_point)  # noqa: E731
             if job is not None:
-                self._sending_since_ns = self._clock.mono_ns()
+                self._sending.since_ns = self._clock.mono_ns()
             return job
 
     def _send(self, mdeg: tuple[int, ...], gripper_um: int, effort_mnm: int, speed_percent: int) -> None:
@@ -313,12 +207,3 @@ class Arm:
         elif not self.link.firmware:
             self._asked_ns = now_ns + 5 * _ASK_NS  # its answer comes in several frames
             self.link.ask_firmware()
-
-
-def _is_leader(arrived_ns: dict[int, int], now_ns: int) -> bool:
-    """Commands are on the wire that we did not send, and no feedback with them."""
-
-    def seen(ids) -> bool:
-        return any(now_ns - arrived_ns.get(i, 0) < _SILENCE_NS for i in ids if i in arrived_ns)
-
-    return seen(LEADER_IDS) and not seen(FEEDBACK_IDS)

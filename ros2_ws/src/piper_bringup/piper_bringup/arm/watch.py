@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from piper_bringup.arm.config import DriverConfig
-from piper_bringup.arm.piper import Feedback
+from piper_bringup.arm.feedback import Feedback
 from piper_bringup.arm.safety import Finding, Reason, Severity
 
 ARM_ESTOP = 1

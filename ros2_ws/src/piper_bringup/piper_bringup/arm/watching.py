@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from piper_bringup.arm import watch
+from piper_bringup.arm.feedback import Feedback
 from piper_bringup.arm.gauges import Rate, Stretch
-from piper_bringup.arm.piper import Feedback
 from piper_bringup.arm.safety import Finding, Mode, Reason, Severity
 from piper_bringup.data import names
 
