@@ -20,9 +20,10 @@ from piper_bringup.arm.config import DriverConfig, columns
 from piper_bringup.arm.feedback import Feedback
 from piper_bringup.arm.gauges import Stretch
 from piper_bringup.arm.intake import Intake
-from piper_bringup.arm.operations import OPERATIONS, UNSTOPPABLE, Request
+from piper_bringup.arm.operations import OPERATIONS
 from piper_bringup.arm.piper import Arm
 from piper_bringup.arm.plan import Plan, splice, standing
+from piper_bringup.arm.request import UNSTOPPABLE, Request
 from piper_bringup.arm.safety import Finding, Mode, Reason, Safety, Severity
 from piper_bringup.arm.watching import Watching
 from piper_bringup.data import names
@@ -201,6 +202,10 @@ class Core:
             text = f"{len(who)} publishers of {names.TOPIC_ACTION_CHUNK}: {', '.join(who)}; only one may command"
             return self.find(Severity.HOLD, Reason.TWO_COMMANDERS, text)
         return None
+
+    def away(self) -> list[str]:
+        """Arms that do not answer."""
+        return [n for n, f in self.feedback.items() if watch.lost(n, f, self.now_ns, self.config)]
 
     def _serve(self) -> None:
         """Start what was asked for, go on with what takes longer."""
