@@ -176,7 +176,7 @@ class Rig:
     def chunk(self, motion=None, *, t_obs_ns: int | None = None, rows: int = names.HORIZON) -> Chunk:
         """A chunk from now on: ``motion(seconds from t_obs) -> (14,)``; without one it stands still."""
         times = (np.arange(rows) + 1) * names.DT_NS
-        here = self.core.at.q.copy()
+        here = self.core.motion.at.q.copy()
         q = np.stack([here if motion is None else motion(t * 1e-9) for t in times])
         return Chunk(self.wall_ns() if t_obs_ns is None else t_obs_ns, names.JOINTS, times, q)
 

@@ -76,7 +76,7 @@ class TeleopRig:
 
     def engage(self) -> str:
         """The clutch; why not."""
-        return self.teleop.engage(self.ns, self.core.at.q, self.motion((self.ns - self.start_ns) * 1e-9))
+        return self.teleop.engage(self.ns, self.core.motion.at.q, self.motion((self.ns - self.start_ns) * 1e-9))
 
     def run(self, seconds: float) -> TeleopRig:
         """Teleoperate for this long; what the leaders do to the teleoperation, the node's timer does."""
@@ -106,9 +106,9 @@ class TeleopRig:
                     mode=int(safety.mode),
                     mode_name=safety.mode.name,
                     reason=str(safety.reason),
-                    speed_percent=core.speed_percent,
-                    limit_lower_rad=core.lower[first : first + 6],
-                    limit_upper_rad=core.upper[first : first + 6],
+                    speed_percent=core.motion.speed_percent,
+                    limit_lower_rad=core.motion.lower[first : first + 6],
+                    limit_upper_rad=core.motion.upper[first : first + 6],
                 ),
                 self.ns,
             )
@@ -140,4 +140,4 @@ class TeleopRig:
             self.core.intake.offer(self._on_way[1])
             self._on_way = None
         if self.core.tick().command is not None:
-            self.sent.append(self.core.at.q.copy())
+            self.sent.append(self.core.motion.at.q.copy())

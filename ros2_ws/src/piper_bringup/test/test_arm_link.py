@@ -28,7 +28,7 @@ def rig():
 
 
 def follow_all_joints(rig: Rig, seconds: float) -> None:
-    start = rig.core.at.q.copy()
+    start = rig.core.motion.at.q.copy()
     direction = np.array([1.0, 1.0, -1.0, 1.0, 1.0, 1.0, 0.0] * 2)
     rig.follow(lambda t: start + 0.3 * t * direction, seconds)
 

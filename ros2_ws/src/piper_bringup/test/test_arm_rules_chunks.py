@@ -105,7 +105,7 @@ def test_s01_s06_s09_a_wrong_chunk_is_refused_whole(rig, case):
 
 def test_a_right_chunk_is_followed(rig):
     """The counterpart of every refusal above: the same chunk unspoilt moves the arms."""
-    start = rig.core.at.q.copy()
+    start = rig.core.motion.at.q.copy()
     goal = start.copy()
     goal[0] += 0.2
 
@@ -119,7 +119,7 @@ def test_a_right_chunk_is_followed(rig):
 
 
 def test_s27_two_commanders_hold_and_are_named(rig):
-    start = rig.core.at.q.copy()
+    start = rig.core.motion.at.q.copy()
 
     def motion(t: float) -> np.ndarray:
         return start + 0.1 * t * (np.arange(14) == 0)
@@ -132,18 +132,18 @@ def test_s27_two_commanders_hold_and_are_named(rig):
     event = next(e for e in reversed(rig.events) if e.reason == Reason.TWO_COMMANDERS)
     assert "/smp_policy" in event.text and "/intruder" in event.text
     here = rig.q()
-    rig.follow(lambda t: rig.core.at.q + 0.1 * t, 0.6)
+    rig.follow(lambda t: rig.core.motion.at.q + 0.1 * t, 0.6)
     assert rig.mode() == Mode.HOLD
     assert np.abs(rig.q() - here).max() < 0.02
     rig.core.intake.commanders = ("/smp_policy",)
-    held = rig.core.at.q.copy()
+    held = rig.core.motion.at.q.copy()
     rig.follow(lambda t: held, 0.3)
     assert rig.mode() == Mode.FOLLOW
     rig.run(1.5)
 
 
 def test_a_flood_is_refused_and_named(rig):
-    start = rig.core.at.q.copy()
+    start = rig.core.motion.at.q.copy()
     first = len(rig.ticks)
     said = len(rig.events)
 
@@ -160,7 +160,7 @@ def test_a_flood_is_refused_and_named(rig):
 
 
 def test_a_clock_jump_holds_and_is_named(rig):
-    start = rig.core.at.q.copy()
+    start = rig.core.motion.at.q.copy()
     for jump_s in (+10.0, -10.0):
         rig.run(1.2)
         rig.follow(lambda t: start, 0.4)
@@ -176,7 +176,7 @@ def test_a_clock_jump_holds_and_is_named(rig):
 
 
 def test_s15_an_operator_hold_outlasts_the_chunks_until_enable(rig):
-    start = rig.core.at.q.copy()
+    start = rig.core.motion.at.q.copy()
     rig.follow(lambda t: start, 0.3)
     assert rig.ask("hold")[0]
     rig.follow(lambda t: start + 0.1 * (np.arange(14) == 0), 0.5)

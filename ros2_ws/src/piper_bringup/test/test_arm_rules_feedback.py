@@ -23,7 +23,7 @@ def rig():
 
 
 def moving(rig: Rig, seconds: float = 0.6):
-    start = rig.core.at.q.copy()
+    start = rig.core.motion.at.q.copy()
     both = (np.arange(14) == 0) | (np.arange(14) == 7)
     rig.follow(lambda t: start + both * 0.5 * t, seconds)
     assert rig.mode() == Mode.FOLLOW
@@ -72,14 +72,14 @@ def test_s10_motor_status_alone_going_silent_is_a_fault(rig):
 
 def test_s08_a_broken_frame_is_no_place_to_hold_at(rig):
     moving(rig)
-    link, before = rig.arms["left"].link, rig.core.at.q.copy()
+    link, before = rig.arms["left"].link, rig.core.motion.at.q.copy()
     frames = link.frames
     rig.sides["left"].port.send([Frame(0x2A5, struct.pack(">ii", 2_900_000, -2_900_000))])  # 2900 degrees
     rig.wait(lambda: link.frames > frames)
     rig.core.ask("hold")
     rig.tick()
     assert rig.mode() == Mode.FAULT and rig.core.safety.reason == Reason.OUTSIDE_LIMITS
-    assert np.abs(rig.core.at.q - before).max() < 0.1  # and not at the nearest limits
+    assert np.abs(rig.core.motion.at.q - before).max() < 0.1  # and not at the nearest limits
 
 
 def test_s24_an_arm_made_a_leader_in_mid_motion_is_named(rig):
@@ -191,7 +191,7 @@ def test_a_cleared_fault_follows_only_after_an_enable(rig):
     rig.run(0.06)
     assert rig.mode() == Mode.FAULT  # latched
     assert rig.ask("clear_errors")[0]
-    here = rig.core.at.q.copy()
+    here = rig.core.motion.at.q.copy()
     rig.follow(lambda t: here + 0.2 * t * (np.arange(14) == 0), 0.6)
     assert rig.mode() == Mode.HOLD
     assert rig.ask("enable")[0]

@@ -34,11 +34,11 @@ def ramp(start: np.ndarray, columns: np.ndarray, speed: float, reach: float):
 
 
 def test_s02_positions_are_clamped_inside_the_margin(rig):
-    start, first = rig.core.at.q.copy(), len(rig.sent)
+    start, first = rig.core.motion.at.q.copy(), len(rig.sent)
     joint2 = np.arange(14) == 1
     rig.follow(ramp(start, joint2, 1.0, -(READY_RAD[1] + 0.08)), 2.0)  # 0.08 rad past the lower limit
     assert told(rig, first)[:, 1].min() == pytest.approx(0.02, abs=1e-9)
-    assert rig.core.clamped["position"] > 0
+    assert rig.core.motion.clamped["position"] > 0
     assert rig.q()[1] == pytest.approx(0.02, abs=0.005)
 
 
@@ -46,7 +46,7 @@ def test_s02_the_narrower_of_published_and_firmware_limits_counts():
     narrow = tuple(replace(limit, upper_rad=0.5) if i == 0 else limit for i, limit in enumerate(FACTORY_LIMITS))
     with Rig(firmware={"limits": narrow}) as rig:
         rig.enabled()
-        start, first = rig.core.at.q.copy(), len(rig.sent)
+        start, first = rig.core.motion.at.q.copy(), len(rig.sent)
         rig.follow(ramp(start, LEFT1, 1.0, 0.55), 1.0)
         assert told(rig, first)[:, 0].max() == pytest.approx(0.48, abs=1e-3)
 
@@ -55,19 +55,19 @@ def test_s02_the_narrower_of_published_and_firmware_limits_counts():
 def test_s04_s05_speed_and_acceleration_of_the_set_point_are_clamped(percent, limit):
     with Rig(speed_percent=percent) as rig:
         rig.enabled()
-        start, first = rig.core.at.q.copy(), len(rig.sent)
+        start, first = rig.core.motion.at.q.copy(), len(rig.sent)
         rig.follow(ramp(start, LEFT1 * 1.0, 4.0, 0.34), 0.9)
         q = told(rig, first)[:, 0]
         v = np.diff(q) / DT
         assert np.abs(v).max() <= limit + 1e-6
         speeding_up = np.diff(np.abs(v)) > 0
         assert (np.diff(v)[speeding_up] / DT).max() <= 5.0 + 1e-6
-        assert rig.core.clamped["velocity"] + rig.core.clamped["acceleration"] > 0  # S29: and counted
+        assert rig.core.motion.clamped["velocity"] + rig.core.motion.clamped["acceleration"] > 0  # S29: and counted
         assert q[-1] == pytest.approx(start[0] + 0.34, abs=0.02)
 
 
 def test_s08_s09_without_a_row_for_now_both_arms_hold_within_one_cycle_where_they_are(rig):
-    start = rig.core.at.q.copy()
+    start = rig.core.motion.at.q.copy()
     both = (np.arange(14) == 0) | (np.arange(14) == 7)
     target = start.copy()
     target[6] = 0.05
@@ -76,7 +76,7 @@ def test_s08_s09_without_a_row_for_now_both_arms_hold_within_one_cycle_where_the
         return target + both * 0.8 * t
 
     rig.follow(motion, 1.0)
-    end_ns = rig.core.path_end_ns
+    end_ns = rig.core.motion.end_ns
     while rig.ns < end_ns:
         rig.run(DT)
         assert rig.mode() == Mode.FOLLOW
@@ -102,18 +102,18 @@ def test_s08_a_hold_does_not_drift_down_under_load(rig):
         return replace(state, q_rad=state.q_rad - 0.02 * (np.arange(6) == 1))
 
     plant.step = loaded
-    start = rig.core.at.q.copy()
+    start = rig.core.motion.at.q.copy()
     rig.follow(lambda t: start, 0.3)
     rig.run(1.0)
     assert rig.mode() == Mode.HOLD
-    held = rig.core.at.q.copy()
+    held = rig.core.motion.at.q.copy()
     rig.ask("hold")
     rig.run(3.0)
-    assert np.array_equal(rig.core.at.q, held)
+    assert np.array_equal(rig.core.motion.at.q, held)
 
 
 def test_s07_an_arm_that_does_not_follow_is_a_fault_and_stops_both(rig):
-    start = rig.core.at.q.copy()
+    start = rig.core.motion.at.q.copy()
     rig.sides["left"].fault(frozen_encoders=True)
     both = (np.arange(14) == 0) | (np.arange(14) == 7)
     rig.follow(ramp(start, both, 1.2, 1.2), 1.5)
@@ -127,7 +127,7 @@ def test_s07_an_arm_that_does_not_follow_is_a_fault_and_stops_both(rig):
 
 
 def test_s25_both_arms_stop_in_the_same_cycle(rig):
-    start = rig.core.at.q.copy()
+    start = rig.core.motion.at.q.copy()
     both = (np.arange(14) == 0) | (np.arange(14) == 7)
     rig.follow(lambda t: start + both * 0.6 * t, 0.8)
     assert rig.mode() == Mode.FOLLOW
@@ -165,7 +165,7 @@ def test_s20_s28_one_set_point_a_tick_and_the_mode_twice_a_second(rig):
 
 def test_a_chunk_that_comes_late_is_followed_where_it_belongs_in_time(rig):
     """300 ms late: the arms stay on the intended motion instead of replaying it 300 ms behind."""
-    start, t0 = rig.core.at.q.copy(), rig.ns
+    start, t0 = rig.core.motion.at.q.copy(), rig.ns
     waiting = []
 
     def intent(t: float) -> np.ndarray:
@@ -186,7 +186,7 @@ def test_a_chunk_that_comes_late_is_followed_where_it_belongs_in_time(rig):
 
 def test_a_thread_that_wakes_up_unevenly_sends_an_even_motion(rig):
     """Ticks up to 6 ms late, each told when it was due: the set-points move as if none had been."""
-    start, t0, first = rig.core.at.q.copy(), rig.ns, None
+    start, t0, first = rig.core.motion.at.q.copy(), rig.ns, None
     rng = np.random.default_rng(0)
 
     def motion(t: float) -> np.ndarray:
@@ -207,4 +207,4 @@ def test_a_thread_that_wakes_up_unevenly_sends_an_even_motion(rig):
         first = len(rig.sent) if i == 60 else first
     steps = np.diff(told(rig, first)[:, 0])
     assert np.abs(np.diff(steps)).max() / DT**2 < 3.0
-    assert rig.core.clamped["acceleration"] < 20
+    assert rig.core.motion.clamped["acceleration"] < 20

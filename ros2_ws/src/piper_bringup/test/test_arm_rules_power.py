@@ -105,7 +105,7 @@ def test_firmware_that_is_unknown_or_too_old_is_refused_where_a_version_is_requi
 
 def test_s13_an_emergency_stop_is_on_both_buses_before_the_next_tick(rig):
     rig.enabled()
-    start = rig.core.at.q.copy()
+    start = rig.core.motion.at.q.copy()
     rig.follow(lambda t: start + 0.5 * t * (np.arange(14) == 0), 0.5)
     ticks = len(rig.ticks)
     rig.core.ask("estop")
@@ -149,7 +149,7 @@ def test_s13_s14_an_emergency_stop_is_latched_and_left_only_by_an_operator(rig):
     assert rig.ask("estop") == (True, "both arms confirm the emergency stop")
     for side in rig.sides.values():
         side.heard.clear()
-    rig.follow(lambda t: rig.core.at.q + 0.1, 1.0)
+    rig.follow(lambda t: rig.core.motion.at.q + 0.1, 1.0)
     assert rig.mode() == Mode.ESTOP
     assert not any(i in JOINTS for side in rig.sides.values() for i, _ in side.heard)
     for request in ("enable", "park", "hold", "clear_errors", "disable"):
@@ -217,7 +217,7 @@ def test_s18_parking_is_slow_and_can_be_stopped(rig):
 
 def test_s19_when_the_driver_falls_silent_the_firmware_holds(rig):
     rig.enabled()
-    start = rig.core.at.q.copy()
+    start = rig.core.motion.at.q.copy()
     rig.follow(lambda t: start + 0.8 * t * (np.arange(14) == 0), 0.6)
     last = rig.sent[-1][:6]
     for _ in range(200):  # a second without ticks, as after kill -9
@@ -229,7 +229,7 @@ def test_s19_when_the_driver_falls_silent_the_firmware_holds(rig):
 
 def test_s21_gripper_commands_keep_their_range_and_effort(rig):
     rig.enabled()
-    start = rig.core.at.q.copy()
+    start = rig.core.motion.at.q.copy()
     wide = start.copy()
     wide[[6, 13]] = 0.079  # within the 0.01 m that is clamped rather than refused
     rig.follow(lambda t: wide, 1.5)
@@ -302,7 +302,7 @@ def test_hold_stops_an_enable_that_is_under_way():
 def test_a_parked_arm_stays_parked_although_chunks_go_on(rig):
     rig.enabled()
     assert rig.ask("park", seconds=20)[0]
-    here = rig.core.at.q.copy()
+    here = rig.core.motion.at.q.copy()
     rig.follow(lambda t: here + 0.1 * t * (np.arange(14) == 1), 0.6)
     assert rig.mode() == Mode.HOLD and Reason.CHUNK_NOT_WANTED in rig.reasons()
     assert rig.ask("disable")[0]

@@ -67,7 +67,7 @@ def test_limits_of_one_arm_in_the_sdk_do_not_reach_the_other(rig):
     try:
         left.SetSDKJointLimitParam("j1", -0.01, 0.01)
         assert right.GetSDKJointLimitParam("j1") == (-0.01, 0.01)  # the trap
-        start = rig.core.at.q.copy()
+        start = rig.core.motion.at.q.copy()
         rig.follow(lambda t: start + 0.2 * np.clip(t, 0, 1) * (np.arange(14) == 7), 1.5)
         assert rig.q()[7] == pytest.approx(start[7] + 0.2, abs=0.01)
     finally:
@@ -87,7 +87,7 @@ def test_one_thread_sends_whoever_asks(rig):
             return send(*args, **kwargs)
 
         bus.SendCanMessage = noted
-    start = rig.core.at.q.copy()
+    start = rig.core.motion.at.q.copy()
     askers = [threading.Thread(target=rig.core.ask, args=("set_speed", 70.0 + i)) for i in range(8)]
     for thread in askers:
         thread.start()

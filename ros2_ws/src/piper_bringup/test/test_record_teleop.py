@@ -63,7 +63,7 @@ def assert_within_limits(rig: TeleopRig) -> None:
     """What was sent kept the driver's limits; grippers too."""
     q = np.vstack([READY, rig.q])
     v = np.diff(q, axis=0) / TICK_S
-    v_max, a_max = rig.core.config.v_max(rig.core.speed_percent), rig.core.config.a_max
+    v_max, a_max = rig.core.config.v_max(rig.core.motion.speed_percent), rig.core.config.a_max
     assert np.all(np.abs(v) <= v_max + 1e-6)
     faster = np.diff(np.abs(np.vstack([np.zeros(14), v])), axis=0)  # a stop may be sudden (S5), a start may not
     assert np.all(faster <= a_max * TICK_S + 1e-6)
@@ -79,7 +79,7 @@ def test_lag_with_the_drivers_own_parameters():
     assert late_s <= 0.12 and off_rad < 0.006
     assert rig.q[:, 0].max() < 0.55 * 1.03  # overshoot
     assert rig.teleop.state == State.FOLLOW
-    assert rig.core.clamped == {"position": 0, "velocity": 0, "acceleration": 0} and rig.core.rejected == 0
+    assert rig.core.motion.clamped == {"position": 0, "velocity": 0, "acceleration": 0} and rig.core.rejected == 0
 
 
 def test_lag_with_a_driver_that_fades_chunks_in_quickly():
@@ -87,7 +87,7 @@ def test_lag_with_a_driver_that_fades_chunks_in_quickly():
     rig = engaged(reaches, QUICK_DRIVER, delay_s=0.05).run(2.6)
     late_s, off_rad = lag(rig)
     assert late_s <= 0.06 and off_rad < 0.002
-    assert rig.core.clamped == {"position": 0, "velocity": 0, "acceleration": 0}
+    assert rig.core.motion.clamped == {"position": 0, "velocity": 0, "acceleration": 0}
 
 
 def test_why_the_follower_repeats_and_does_not_guess():
@@ -118,7 +118,7 @@ def test_a_leader_one_radian_away_is_approached_and_never_jumped_to():
     assert np.abs(np.diff(np.vstack([READY, rig.q]), axis=0)).max() <= 0.4 * TICK_S * 1.02
     assert rig.q[-1] == pytest.approx(away, abs=0.01)
     assert np.all(np.diff(rig.q[:, 0]) >= -1e-6)  # straight there
-    assert rig.core.clamped == {"position": 0, "velocity": 0, "acceleration": 0}
+    assert rig.core.motion.clamped == {"position": 0, "velocity": 0, "acceleration": 0}
 
 
 def test_a_leader_too_far_away_is_refused_and_named():
@@ -180,7 +180,7 @@ def test_a_leader_that_jumps_moves_the_follower_within_its_limits(rad):
     assert_within_limits(rig)
     assert rig.q[-1, 0] == pytest.approx(rad, abs=0.01)
     assert np.abs(rig.q[:, 0]).max() < abs(rad) + 0.02
-    assert rig.core.rejected == 0 and rig.core.clamped["velocity"] == 0
+    assert rig.core.rejected == 0 and rig.core.motion.clamped["velocity"] == 0
 
 
 def test_a_leader_that_shakes_faster_than_any_arm_moves_the_follower_within_its_limits():
@@ -192,7 +192,7 @@ def test_a_leader_that_shakes_faster_than_any_arm_moves_the_follower_within_its_
 def test_a_leader_outside_the_followers_limits_stops_at_them():
     rig = engaged(lambda t_s: READY + np.array([0, 0, 1.15, 0, 0, 0, 0] * 2), engage_within_rad=2.0).run(3.5)
     assert rig.q[-1, [2, 9]] == pytest.approx(-names.POSITION_MARGIN_RAD, abs=1e-3)
-    assert rig.core.rejected == 0 and rig.core.clamped["position"] == 0
+    assert rig.core.rejected == 0 and rig.core.motion.clamped["position"] == 0
 
 
 def test_a_leader_that_dies_in_mid_motion_leaves_the_follower_holding():
@@ -226,7 +226,7 @@ def test_a_teleoperation_that_dies_leaves_the_follower_at_rest_before_the_driver
 def test_a_slower_driver_is_not_asked_for_more():
     rig = engaged(jump(0.5), {"speed_percent": 20.0}).run(2.0)
     assert np.abs(np.diff(rig.q, axis=0)).max() < 0.95 * 0.2 * 3.0 * TICK_S
-    assert rig.core.clamped["velocity"] == 0
+    assert rig.core.motion.clamped["velocity"] == 0
 
 
 def statuses(mode: Mode, heard_ns: int = 0, reason: str = "WHY") -> dict:

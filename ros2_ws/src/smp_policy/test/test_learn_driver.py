@@ -48,7 +48,7 @@ CASES = {
 def test_both_follow_and_refuse_the_same_chunks_and_have_the_same_plan(delay_ns):
     with Rig().enabled() as rig:
         began_ns = rig.ns
-        driver = Driver(rig.core.at.q)
+        driver = Driver(rig.core.motion.at.q)
         for name, (spoil, is_followed) in CASES.items():
             at_ns = rig.ns - began_ns
             rows = spoil(onwards(driver.schedule.plan.at(at_ns)))
@@ -66,4 +66,4 @@ def test_both_follow_and_refuse_the_same_chunks_and_have_the_same_plan(delay_ns)
             assert rig.mode() == Mode.FOLLOW, name
             for ahead_ns in range(0, 400_000_000, 30_000_000):
                 ours = driver.schedule.plan.at(rig.ns - began_ns + ahead_ns)
-                np.testing.assert_allclose(ours, rig.core._plan.at(rig.ns + ahead_ns), atol=1e-9, err_msg=name)
+                np.testing.assert_allclose(ours, rig.core.motion.plan.at(rig.ns + ahead_ns), atol=1e-9, err_msg=name)

@@ -20,7 +20,7 @@ class Sender:
 
     def __init__(self, rig: Rig, delay_ns: int) -> None:
         self.rig, self.delay_ns, self.rng = rig, delay_ns, np.random.default_rng(1)
-        self.schedule = Schedule(rig.core.at.q, rig.ns)
+        self.schedule = Schedule(rig.core.motion.at.q, rig.ns)
         self.told: dict[int, np.ndarray] = {}  # due -> committed row
         self.executed: dict[int, np.ndarray] = {}  # instant -> target of the driver
         self.waiting: tuple[int, np.ndarray] | None = None
@@ -50,7 +50,7 @@ class Sender:
     def look(self) -> None:
         """What the driver's newest tick was aimed at."""
         if self.rig.mode() == Mode.FOLLOW:
-            self.executed[self.rig.core.now_ns] = self.rig.core._plan.at(self.rig.core.now_ns)
+            self.executed[self.rig.core.now_ns] = self.rig.core.motion.plan.at(self.rig.core.now_ns)
 
 
 @pytest.mark.parametrize("delay_ms", [0, 50, 130])
@@ -66,7 +66,7 @@ def test_committed_rows_are_what_the_driver_executes(delay_ms):
             np.testing.assert_allclose(sender.told[due_ns], sender.executed[due_ns], atol=1e-9)
         now_ns = rig.core.now_ns  # and the whole belief is what the driver has
         for t_ns in range(now_ns, now_ns + 400 * MS, 10 * MS):
-            np.testing.assert_allclose(sender.schedule.plan.at(t_ns), rig.core._plan.at(t_ns), atol=1e-9)
+            np.testing.assert_allclose(sender.schedule.plan.at(t_ns), rig.core.motion.plan.at(t_ns), atol=1e-9)
 
 
 def test_a_refused_chunk_is_taken_back_and_a_hold_stands():
@@ -81,11 +81,11 @@ def test_a_refused_chunk_is_taken_back_and_a_hold_stands():
         assert rig.core.rejected == 1 and Reason.CHUNK_JUMP in rig.reasons()
         sender.schedule.undo()
         t_ns = rig.ns + 300 * MS
-        np.testing.assert_allclose(sender.schedule.plan.at(t_ns), rig.core._plan.at(t_ns), atol=1e-9)
+        np.testing.assert_allclose(sender.schedule.plan.at(t_ns), rig.core.motion.plan.at(t_ns), atol=1e-9)
         rig.run(1.0)
         assert rig.mode() == Mode.HOLD
-        sender.schedule.stand(rig.core.at.q, rig.ns)
-        assert np.array_equal(sender.schedule.committed(rig.ns, rig.ns)[0], rig.core.at.q)
+        sender.schedule.stand(rig.core.motion.at.q, rig.ns)
+        assert np.array_equal(sender.schedule.committed(rig.ns, rig.ns)[0], rig.core.motion.at.q)
 
 
 def test_braking_comes_to_rest_inside_the_drivers_limits():

@@ -7,24 +7,23 @@ is put on both buses at once.
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from piper_bringup.arm import chunk as chunks
-from piper_bringup.arm import limits, watch
+from piper_bringup.arm import watch
 from piper_bringup.arm.clock import Clock
-from piper_bringup.arm.config import DriverConfig, columns
+from piper_bringup.arm.config import DriverConfig
 from piper_bringup.arm.feedback import Feedback
-from piper_bringup.arm.gauges import Stretch
 from piper_bringup.arm.intake import Intake
-from piper_bringup.arm.operations import OPERATIONS
+from piper_bringup.arm.motion import Motion
 from piper_bringup.arm.piper import Arm
-from piper_bringup.arm.plan import Plan, splice, standing
+from piper_bringup.arm.plan import Plan, splice
 from piper_bringup.arm.request import UNSTOPPABLE, Request
 from piper_bringup.arm.safety import Finding, Mode, Reason, Safety, Severity
+from piper_bringup.arm.serving import Serving
 from piper_bringup.arm.watching import Watching
 from piper_bringup.data import names
 
@@ -52,29 +51,17 @@ class Core:
         self.config, self.arms, self.clock = config, arms, clock
         self.intake = Intake(clock, round(config.timeouts__chunk_period_s * 1e9))
         self.safety = Safety()
-        self._a_max = config.a_max
-        self.clamped = dict.fromkeys(("position", "velocity", "acceleration"), 0)
+        self.motion = Motion(config)
         self.rejected = 0
         self.tracking_error = np.zeros(len(names.JOINTS))
-        self.bound(
-            np.tile([*names.JOINT_LOWER_RAD, 0.0], 2),
-            np.tile([*names.JOINT_UPPER_RAD, config.gripper__max_width], 2),
-            config.speed_percent,
-        )
         self.feedback: dict[str, Feedback] = {}
-        self.at = limits.SetPoint.at_rest(np.zeros(len(names.JOINTS)))  # last set-point, meaningless until latched
         self.streaming: set[str] = set()  # arms that get set-points
         self.operator_hold = False  # follow again only after an enable request
         self.now_ns = 0
-        self._target_before = self.at.q
-        self._plan: Plan | None = None
-        self.operation: Request | None = None
-        self._auto_enable = config.auto_enable
         self._wall_minus_mono_ns: int | None = None
         self._last_tick_ns = self._due_ns = 0
-        self._disabled = Stretch()
+        self.serving = Serving(self)
         self._watching = Watching(self)
-        self._requests: deque[Request] = deque()
 
     # --- from other threads ---------------------------------------------------------------------------------
 
@@ -84,7 +71,7 @@ class Core:
             for arm in self.arms.values():
                 arm.estop()
         request = Request(name, argument)
-        self._requests.append(request)
+        self.serving.take(request)
         return request
 
     # --- on the command thread ------------------------------------------------------------------------------
@@ -100,7 +87,7 @@ class Core:
         self._watch_clock(wall_ns)
         self._watch_pace()
         self.feedback = {name: arm.feedback() for name, arm in self.arms.items()}
-        self._serve()  # first: an emergency stop asked for shows in the feedback before it shows here
+        self.serving.serve()  # first: an emergency stop asked for shows in the feedback before it shows here
         self._watching.look()
         self._take_chunk(wall_ns)
         command = self._stream()
@@ -118,56 +105,26 @@ class Core:
         if not self.safety.to(mode, finding, self.now_ns):
             return False
         if was_moving or (was_streaming and finding.reason == Reason.TRACKING_ERROR):
-            self._plan = None
-            self.latch()
+            self.motion.plan = None
+            self.motion.latch(self.feedback)
         if mode in (Mode.DISABLED, Mode.DISCONNECTED, Mode.ESTOP):
             self.streaming.clear()
-            self._plan = None
+            self.motion.plan = None
         if mode == Mode.ESTOP:
-            self._auto_enable = False  # never by itself after an emergency stop (S14)
-        if mode in (Mode.FAULT, Mode.ESTOP) and self.operation and self.operation.name not in UNSTOPPABLE:
-            self.end_operation(finding.text)
+            self.serving.auto_enable = False  # never by itself after an emergency stop (S14)
+        operation = self.serving.operation
+        if mode in (Mode.FAULT, Mode.ESTOP) and operation and operation.name not in UNSTOPPABLE:
+            self.serving.end(finding.text)
         return True
 
     def say(self, finding: Finding) -> None:
         """Say it, change nothing."""
         self.safety.say(finding, self.now_ns)
 
-    def bound(self, lower: Vector, upper: Vector, speed_percent: float) -> None:
-        """Limits from now on: positions (14,) each, and the firmware's speed setting [%]."""
-        self.lower, self.upper, self.speed_percent = lower, upper, speed_percent
-        inner = columns(self.config.limits__position_margin_rad, 0.0)
-        self._limits: tuple[limits.Limit, ...] = (
-            limits.PositionLimit(lower + inner, upper - inner),
-            limits.VelocityLimit(self.config.v_max(speed_percent)),
-            limits.AccelerationLimit(self._a_max),
-        )
-
-    def latch(self, *, grippers_too: bool = False) -> None:
-        """Hold from here: joints at the position measured now, grippers at their last target (S8, S17)."""
-        q = self.at.q.copy()
-        for i, name in enumerate(self.arms):
-            feedback, first = self.feedback[name], i * names.ARM_DOF
-            joints = slice(first, first + 6)
-            # A folded arm reads a hair outside its limits, and the firmware refuses targets that are outside.
-            inside = np.clip(feedback.q_rad, self.lower[joints], self.upper[joints])
-            # No arm stands far outside: that is a broken frame, and its nearest limit is nowhere to go to.
-            believed = np.abs(feedback.q_rad - inside) <= self.config.limits__reject_beyond_rad
-            q[joints] = np.where(believed, inside, q[joints])
-            if grippers_too:
-                q[first + 6] = np.clip(feedback.gripper_m, 0.0, self.config.gripper__max_width)
-        self.at = limits.SetPoint.at_rest(q)
-        self._target_before = q
-
     def follow_path(self, plan: Plan, mode: Mode, finding: Finding) -> None:
         """Start moving along ``plan``, which begins where the command stands."""
         if self.to(mode, finding):
-            self._plan = plan
-
-    @property
-    def path_end_ns(self) -> int:
-        """When the running plan ends; 0 without one."""
-        return self._plan.end_ns if self._plan else 0
+            self.motion.plan = plan
 
     def fps(self, arm: str) -> float:
         """CAN frames per second over the last second."""
@@ -207,47 +164,6 @@ class Core:
         """Arms that do not answer."""
         return [n for n, f in self.feedback.items() if watch.lost(n, f, self.now_ns, self.config)]
 
-    def _serve(self) -> None:
-        """Start what was asked for, go on with what takes longer."""
-        if self._may_auto_enable():
-            self._auto_enable = False
-            self._requests.append(Request("enable"))
-        while self._requests:
-            request = self._requests.popleft()
-            if self.operation is not None:
-                if not request.interrupts(self.operation):
-                    request.result = (False, f"busy with {self.operation.name}")
-                    continue
-                self.end_operation(f"interrupted by {request.name}")
-            request.started_ns = self.now_ns
-            self.operation = request
-            self._work()
-        self._work()
-
-    def _may_auto_enable(self) -> bool:
-        """Once, when both arms have said what enabling wants to know, or have had the time to."""
-        disabled_ns = self._disabled.lasted_ns(self.safety.mode == Mode.DISABLED, self.now_ns)
-        answered = all(fb.limits is not None and fb.firmware for fb in self.feedback.values())
-        patience_ns = self.config.timeouts__enable_s * 1e9
-        return self._auto_enable and self.safety.mode == Mode.DISABLED and (answered or disabled_ns > patience_ns)
-
-    def _work(self) -> None:
-        request = self.operation
-        if request is not None:
-            try:
-                result = OPERATIONS[request.name](self, request)
-            except Exception as error:  # answered whatever happens: nobody waits for ever for an e-stop's thread
-                request.result, self.operation = (False, f"{type(error).__name__}: {error}"), None
-                raise
-            if result is not None and request.result is None:
-                request.result, self.operation = result, None
-
-    def end_operation(self, text: str) -> None:
-        """Answer whoever asked, if anybody did: it did not come off."""
-        if self.operation is not None:
-            self.operation.result = (False, text)
-            self.operation = None
-
     def _take_chunk(self, wall_ns: int) -> None:
         chunk, floods = self.intake.take()
         if floods:
@@ -257,14 +173,15 @@ class Core:
             self.say(self.find(Severity.WARN, Reason.CHUNK_FLOOD, text))
         if chunk is None:
             return
-        finding = chunks.refuse(chunk, wall_ns, self.lower, self.upper, self.config) or self._accept(chunk)
+        lower, upper = self.motion.lower, self.motion.upper
+        finding = chunks.refuse(chunk, wall_ns, lower, upper, self.config) or self._accept(chunk)
         if finding is not None:
             self.rejected += 1
             self.say(finding)
 
     def _accept(self, chunk: chunks.Chunk) -> Finding | None:
         """Splice a well-formed chunk into the plan, or say why not."""
-        if self.safety.mode not in (Mode.HOLD, Mode.FOLLOW) or self.operator_hold or self.operation is not None:
+        if self.safety.mode not in (Mode.HOLD, Mode.FOLLOW) or self.operator_hold or self.serving.operation is not None:
             state = "operator hold" if self.operator_hold else self.safety.mode.name
             text = f"chunk refused: arms are in {state}; enable them to follow"
             return self.find(Severity.INFO, Reason.CHUNK_NOT_WANTED, text)
@@ -273,7 +190,7 @@ class Core:
         plan = chunks.to_plan(chunk, self._wall_minus_mono_ns)
         if plan.end_ns <= self.now_ns + self.config.plan__commit_s * 1e9:
             return self.find(Severity.WARN, Reason.CHUNK_TOO_OLD, "chunk refused: all of its points are in the past")
-        running = self._plan if self._plan is not None else standing(self.at.q, self._due_ns)
+        running = self.motion.running(self._due_ns)
         here = running.at(max(self._due_ns, int(plan.t_ns[0])))
         if (jump := chunks.refuse_jump(plan, here, self._due_ns, self.config)) is not None:
             return jump
@@ -281,31 +198,19 @@ class Core:
         joined = splice(running, plan, self._due_ns, commit_ns, blend_ns)
         if self.safety.mode == Mode.HOLD:
             self.to(Mode.FOLLOW, self.find(Severity.INFO, Reason.CHUNK_FOLLOWED, "following action chunks"))
-        self._plan = joined
+        self.motion.plan = joined
         return None
 
     def _stream(self) -> Vector | None:
         """The next set-point of both arms, limited, and on its way."""
         if not self.streaming:
             return None
-        target = self._target()
-        dt_s = self.config.period_ns * 1e-9
-        wanted = limits.approach(target, self._target_before, self.at, self._a_max, dt_s)
-        limited = limits.apply(wanted, self.at, self._limits, dt_s)
-        self._target_before, self.at = target, limited.to
-        if self.safety.moving:
-            for name, joints in limited.clamped.items():
-                self.clamped[name] += int(np.count_nonzero(joints))
+        if self.safety.mode == Mode.FOLLOW and not self.motion.covers(self._due_ns):
+            self.to(Mode.HOLD, self.find(Severity.HOLD, Reason.NO_ROW, "no chunk covers this moment; holding"))
+        both = self.motion.step(self._due_ns, moving=self.safety.moving)
         for i, name in enumerate(self.arms):
             if name in self.streaming:
-                q = self.at.q[i * names.ARM_DOF : (i + 1) * names.ARM_DOF]
+                q = both[i * names.ARM_DOF : (i + 1) * names.ARM_DOF]
                 opening = float(np.clip(q[6], 0.0, self.config.gripper__max_width))
-                self.arms[name].set_point(q[:6], opening, self.config.gripper__effort_nm, self.speed_percent)
-        return self.at.q
-
-    def _target(self) -> Vector:
-        if self.safety.mode == Mode.FOLLOW and (self._plan is None or self._due_ns > self._plan.end_ns):
-            self.to(Mode.HOLD, self.find(Severity.HOLD, Reason.NO_ROW, "no chunk covers this moment; holding"))
-        if self._plan is not None and self.safety.moving:
-            return self._plan.at(self._due_ns)
-        return self._target_before
+                self.arms[name].set_point(q[:6], opening, self.config.gripper__effort_nm, self.motion.speed_percent)
+        return both

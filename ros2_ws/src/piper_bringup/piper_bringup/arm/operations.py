@@ -48,7 +48,7 @@ def park(core: Core, request: Request) -> Result:
         return None
     if mode != Mode.PARK:
         return False, f"cannot park in mode {mode.name} ({core.safety.reason})"
-    if core.now_ns > core.path_end_ns and all(is_parked(core, n) for n in core.arms):
+    if core.now_ns > core.motion.end_ns and all(is_parked(core, n) for n in core.arms):
         core.to(Mode.HOLD, core.find(Severity.INFO, Reason.PARKED, "both arms parked, held until enable"))
         return True, "parked"
     if core.now_ns - request.started_ns > core.config.timeouts__park_s * 1e9:
@@ -60,7 +60,7 @@ def park(core: Core, request: Request) -> Result:
 
 def _park_path(core: Core) -> Plan:
     """Minimum jerk, both arms together, peak speed limits.park_velocity_rad_s."""
-    start, end = core.at.q, core.at.q.copy()
+    start, end = core.motion.at.q, core.motion.at.q.copy()
     for i in range(len(core.arms)):
         end[i * names.ARM_DOF : i * names.ARM_DOF + 6] = names.FOLDED_RAD
     peak_over_mean = 1.875
@@ -87,7 +87,7 @@ def clear_errors(core: Core, request: Request) -> Result:
             return False, f"still there: {'; '.join(causes)}"
     held = core.streaming == set(core.arms) and all(f.enabled.all() for f in core.feedback.values())
     core.operator_hold = True
-    core.latch()
+    core.motion.latch(core.feedback)
     finding = core.find(Severity.INFO, Reason.ERRORS_CLEARED, "errors cleared; enable to follow again")
     core.to(Mode.HOLD if held else Mode.DISABLED, finding)
     return True, finding.text
@@ -98,7 +98,7 @@ def set_speed(core: Core, request: Request) -> Result:
     percent = float(request.argument)
     if not 1.0 <= percent <= 100.0:  # also refuses NaN
         return False, f"speed_percent is {percent}, valid: 1 to 100"
-    core.bound(core.lower, core.upper, percent)
+    core.motion.bound(core.motion.lower, core.motion.upper, percent)
     core.say(core.find(Severity.INFO, Reason.SPEED_CHANGED, f"speed {percent:.0f} %"))
     return True, f"speed {percent:.0f} %"
 

@@ -40,7 +40,7 @@ def enable(core: Core, request: Request) -> Result:
             False,
             f"cannot enable in mode {mode.name} ({core.safety.reason}): {_WAY_OUT.get(mode, 'wait')}",
         )
-    core.latch(grippers_too=True)  # the arm may sag until its last joint has power
+    core.motion.latch(core.feedback, grippers_too=True)  # the arm may sag until its last joint has power
     waiting = {n: [j + 1 for j in range(6) if not f.enabled[j]] for n, f in core.feedback.items()}
     if not any(waiting.values()):
         core.operator_hold = False
@@ -61,14 +61,14 @@ def enable(core: Core, request: Request) -> Result:
 def _begin_enable(core: Core, request: Request) -> Result:
     against = [finding.text for finding in _against_enabling(core)]
     if not against:
-        core.bound(*_narrower_limits(core), core.speed_percent)
+        core.motion.bound(*_narrower_limits(core), core.motion.speed_percent)
         against = [finding.text for finding in _outside(core)]
     if against:
         text = "; ".join(against)
         core.say(core.find(Severity.WARN, Reason.ENABLE_REFUSED, text))
         return False, text
     core.to(Mode.ENABLING, core.find(Severity.INFO, Reason.ENABLING, "enabling, joint by joint"))
-    core.latch(grippers_too=True)
+    core.motion.latch(core.feedback, grippers_too=True)
     core.streaming = set(core.arms)
     request.acted_ns = core.now_ns  # the measured position is the target before the first joint has power
     return None
@@ -90,7 +90,7 @@ def _against_enabling(core: Core) -> Iterator[Finding]:
 
 def _narrower_limits(core: Core) -> tuple[Vector, Vector]:
     """(14,) lower and upper: the published limits, narrowed by what each arm answered (S2)."""
-    lower, upper = core.lower.copy(), core.upper.copy()
+    lower, upper = core.motion.lower.copy(), core.motion.upper.copy()
     for i, name in enumerate(core.arms):
         joints, own = slice(i * names.ARM_DOF, i * names.ARM_DOF + 6), core.feedback[name].limits
         lower[joints] = np.maximum(names.JOINT_LOWER_RAD, own[:, 0])
@@ -101,7 +101,7 @@ def _narrower_limits(core: Core) -> tuple[Vector, Vector]:
 def _outside(core: Core) -> Iterator[Finding]:
     for i, name in enumerate(core.arms):
         joints = slice(i * names.ARM_DOF, i * names.ARM_DOF + 6)
-        finding = watch.outside(name, core.feedback[name].q_rad, core.lower[joints], core.upper[joints])
+        finding = watch.outside(name, core.feedback[name].q_rad, core.motion.lower[joints], core.motion.upper[joints])
         if finding is not None:
             yield finding
         opening, widest = core.feedback[name].gripper_m, core.config.gripper__max_width

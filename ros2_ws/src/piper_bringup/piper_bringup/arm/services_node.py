@@ -94,5 +94,5 @@ class Services(Node):
 
     def _set_speed(self, request: SetSpeed.Request, response: SetSpeed.Response) -> SetSpeed.Response:
         response.success, response.message = self._ask("set_speed", request.speed_percent)
-        response.speed_percent = self._core.speed_percent
+        response.speed_percent = self._core.motion.speed_percent
         return response

@@ -48,7 +48,7 @@ class Watching:
     def _repeat_estop(self) -> None:
         """An arm that came back, or lost the frame, is stopped too; only reset_estop leads out."""
         core = self._core
-        leaving = core.operation is not None and core.operation.name == "reset_estop"
+        leaving = core.serving.operation is not None and core.serving.operation.name == "reset_estop"
         if leaving or core.now_ns - self._estop_sent_ns < _ESTOP_AGAIN_NS:
             return
         self._estop_sent_ns = core.now_ns
@@ -68,7 +68,7 @@ class Watching:
                 core.streaming.discard(finding.arm)  # it may have moved by the time it is back
                 core.to(Mode.FAULT, finding)
         elif gone and mode != Mode.DISCONNECTED:
-            core.end_operation(gone[0].text)
+            core.serving.end(gone[0].text)
             core.to(Mode.DISCONNECTED, gone[0])
         elif mode == Mode.DISCONNECTED and gone:
             for name, feedback in core.feedback.items():
@@ -115,7 +115,7 @@ class Watching:
         core, first = self._core, list(self._core.arms).index(name) * names.ARM_DOF
         joints = slice(first, first + 6)
         beyond = core.config.limits__reject_beyond_rad
-        return watch.outside(name, feedback.q_rad, core.lower[joints], core.upper[joints], beyond)
+        return watch.outside(name, feedback.q_rad, core.motion.lower[joints], core.motion.upper[joints], beyond)
 
     def _send_trouble(self, name: str, feedback: Feedback) -> Finding | None:
         core = self._core
@@ -135,7 +135,7 @@ class Watching:
         measured = np.concatenate(
             [[*core.feedback[n].q_rad, np.nan] if n in core.streaming else [np.nan] * names.ARM_DOF for n in core.arms]
         )
-        core.tracking_error = np.nan_to_num(np.abs(core.at.q - measured))
+        core.tracking_error = np.nan_to_num(np.abs(core.motion.at.q - measured))
         worst = int(np.argmax(core.tracking_error))
         off = core.tracking_error[worst] > core.config.limits__tracking_error_rad
         if self._tracking.lasted_ns(bool(off), core.now_ns) >= core.config.timeouts__tracking_s * 1e9 and off:
