@@ -27,7 +27,7 @@ from mcap.records import (
 )
 from mcap.writer import MCAP0_MAGIC
 
-from piper_bringup.record.salvage import HEAD, Scan, index_of
+from piper_bringup.record.scanned import HEAD, Scan, index_of
 
 REST = ".rest"  # suffix of the file with the bytes behind damage
 

@@ -12,7 +12,7 @@ from piper_bringup.data.bag.reader import is_compressed, plain
 from piper_bringup.record import metadata
 from piper_bringup.record.audit import Audit
 from piper_bringup.record.check import CAMERA_OF, expected_in
-from piper_bringup.record.salvage import Scan
+from piper_bringup.record.scanned import Scan
 from piper_bringup.record.writer import BEGINNING
 
 NOTHING_HEARD = "it holds no message"

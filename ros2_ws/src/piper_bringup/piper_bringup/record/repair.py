@@ -27,7 +27,8 @@ from piper_bringup.record import ending, metadata
 from piper_bringup.record.heard import Heard
 from piper_bringup.record.metadata import Channel
 from piper_bringup.record.places import RECORDING, bad, good
-from piper_bringup.record.salvage import SalvageError, Scan, scan
+from piper_bringup.record.salvage import SalvageError, scan
+from piper_bringup.record.scanned import Scan
 from piper_bringup.record.writer import BEGINNING, DISTRO, END, RESERVE, SERIALIZED
 
 ENDING = ".mcap"
