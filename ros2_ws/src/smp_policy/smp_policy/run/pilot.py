@@ -1,4 +1,4 @@
-"""Flies a run: when an observation is due, what the policy is asked, what becomes of its answer. No ROS.
+"""Flies a run: waits until it may go on, looks when an observation is due, sends what the policy answers. No ROS.
 
 One thread calls `step`, over and over; any thread may `ask` for a run, whose `Run` it then watches. The arms are
 commanded while a run goes on, and no longer (S27).
@@ -16,18 +16,17 @@ from piper_bringup.data.joints import stamp_ns
 from piper_bringup.data.observation import Observation, Stale
 from smp_msgs.msg import EpisodeEvent
 from smp_policy.run import session as sessions
-from smp_policy.run.chunk import Floats, Latency
+from smp_policy.run.chunk import Latency
 from smp_policy.run.contract import ContractError
+from smp_policy.run.due import Due
 from smp_policy.run.following import Following
-from smp_policy.run.policy import Chunk, Policy
+from smp_policy.run.inference import Inference
+from smp_policy.run.policy import Policy
 from smp_policy.run.runs import Link, Run, Told
 from smp_policy.run.senses import Senses
 from smp_policy.run.session import Ending, Level, Session, Trouble, Why
 from smp_policy.run.settings import Settings
 
-EARLY_NS = 10_000_000  # stamps of cameras jitter: a frame this much early is the one that was meant
-LATE_NS = 50_000_000  # an observation this much behind its time is looked into
-JUMP_NS = 100_000_000  # stamps this much older than those of the newest chunk are of a clock that was set back
 DISCOVERY_NS = 1_000_000_000  # for the driver to find a new publisher
 
 
@@ -40,18 +39,18 @@ class Pilot:
         self.session = Session(link.say, round(settings.timeouts__driver_s * 1e9))
         self.latency = Latency(first_ns)
         self._policy, self._link, self._clock = policy, link, clock
+        self._inference = Inference(policy, self.senses, clock, settings.timeouts__chunk_age_s)
         self._following = Following(self.senses, settings)
+        self._due = Due(settings.period_ns)
         self._lock = threading.Lock()
         self._run: Run | None = None
-        self._acting_since_ns = 0
         self._clear()
 
     def _clear(self) -> None:
         self._began = False  # whether `step` has seen the run
         self._open_ns = 0  # since when we are a publisher of chunks; 0: we are not
         self._judged: Ending | None = None  # by somebody else
-        self._due_ns = 0  # t_obs of the next observation to be used, system clock
-        self._looked_ns = 0  # when the newest was
+        self._due.begin()
         self._following.begin()
 
     # --- from any thread ------------------------------------------------------------------------------------
@@ -81,9 +80,9 @@ class Pilot:
 
     def watch(self) -> None:
         """Say that an inference takes too long, from another thread than the one that waits for it."""
-        since_ns, now_ns = self._acting_since_ns, self._clock.mono_ns()
+        since_ns, now_ns = self._inference.since_ns, self._clock.mono_ns()
         if since_ns and now_ns - since_ns > self.settings.timeouts__chunk_age_s * 1e9:
-            self.session.wait(self._slow(now_ns - since_ns), now_ns)
+            self.session.wait(self._inference.slow(now_ns - since_ns), now_ns)
 
     # --- the thread of the run ------------------------------------------------------------------------------
 
@@ -178,36 +177,31 @@ class Pilot:
     # --- chunks ---------------------------------------------------------------------------------------------
 
     def _may_act(self, run: Run, now_ns: int) -> None:
-        reached_ns = self.senses.observer.reached_ns
-        if reached_ns is not None and reached_ns < self._due_ns - self.settings.period_ns - JUMP_NS:
-            self._due_ns = 0
-        due_ns = self._due_ns - EARLY_NS
-        is_late = now_ns - self._looked_ns > self.settings.period_ns + LATE_NS
-        if (reached_ns is None or reached_ns < due_ns) and not is_late:
+        if not self._due.is_due(self.senses.observer.reached_ns, now_ns):
             return
         observation = self.senses.observe(self._clock.wall_ns())
         if isinstance(observation, Stale):
             self._wait(run, sessions.of_stale(observation), now_ns)
-        elif observation.t_obs_ns >= due_ns:
+        elif self._due.is_meant(observation.t_obs_ns):
             self._act(run, observation)
 
     def _act(self, run: Run, observation: Observation) -> None:
         began_ns = self._clock.mono_ns()
         t_obs_ns = observation.t_obs_ns - (self._clock.wall_ns() - began_ns)
-        # On a grid, as far as observations keep to it: what is a little early makes the next one no earlier.
-        is_even = abs(observation.t_obs_ns - self._due_ns) <= EARLY_NS
-        self._due_ns = (self._due_ns if is_even else observation.t_obs_ns) + self.settings.period_ns
-        self._looked_ns = began_ns
+        self._due.used(observation.t_obs_ns, began_ns)
         if self.settings.dry_run:
             held = self.senses.set_points(began_ns)
             self._following.schedule.stand(observation.q if held is None else held, t_obs_ns)
         committed = self._following.committed(t_obs_ns, began_ns + self.latency.expected_ns)
-        chunk = self._infer(run, observation, self._following.schedule.at(t_obs_ns), committed)
-        if chunk is None or run.cancelled or run.ending is not None:  # ended meanwhile, by another thread
+        chunk = self._inference.ask(run.task, observation, self._following.schedule.at(t_obs_ns), committed)
+        if isinstance(chunk, Ending):  # there is none
+            self._finish(run, chunk)
+            return
+        if run.cancelled or run.ending is not None:  # ended meanwhile, by another thread
             return
         now_ns = self._clock.mono_ns()
         if now_ns - t_obs_ns > self.settings.timeouts__chunk_age_s * 1e9:
-            self._wait(run, self._slow(now_ns - began_ns), now_ns)
+            self._wait(run, self._inference.slow(now_ns - began_ns), now_ns)
             return
         self.latency.add(now_ns - began_ns)  # of chunks in time only: those that are not sent commit nothing
         if run.chunks == 0:
@@ -221,28 +215,6 @@ class Pilot:
         self._link.tell(told)
         run.latency_ns, run.active = told.total_ns, tuple(int(k) for k in np.flatnonzero(told.chunk.active))
         run.chunks += 1
-
-    def _infer(self, run: Run, observation: Observation, target: Floats, committed: Floats | None) -> Chunk | None:
-        """The policy's answer; None where it has none, which ends the run."""
-        if committed is not None:
-            committed = committed[: self._policy.contract.config.rows]
-        self._acting_since_ns = self._clock.mono_ns()
-        try:
-            return self._policy.act(self.senses.query(run.task, observation, target, committed))
-        except ContractError as error:
-            ending = Ending(Why.MODEL_BROKEN, topics.UNKNOWN, str(error))
-        except Exception as error:  # of a library: out of memory, a lost GPU
-            text = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
-            ending = Ending(Why.INFERENCE_FAILED, topics.UNKNOWN, text)
-        finally:
-            self._acting_since_ns = 0
-        self._finish(run, ending)
-        return None
-
-    def _slow(self, took_ns: int) -> Trouble:
-        most_s = self.settings.timeouts__chunk_age_s
-        text = f"inference takes {took_ns * 1e-9:.2f} s, and a chunk may be {most_s:g} s old; the arms hold"
-        return Trouble(Why.INFERENCE_SLOW, text)
 
     # --- the end --------------------------------------------------------------------------------------------
 
