@@ -10,8 +10,6 @@ import time
 from collections.abc import Callable
 
 import numpy as np
-from rclpy.action import ActionClient
-from rclpy.action.client import ClientGoalHandle
 from rclpy.client import Client
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
@@ -28,8 +26,8 @@ from piper_bringup.data import names
 from piper_bringup.data.joints import joint_vector
 from piper_bringup.polled_node import read, subscribe
 from piper_bringup.spin_node import Done, every, spin
-from smp_msgs.action import RecordEpisode
-from smp_msgs.msg import ArmStatus, EpisodeEvent
+from piper_bringup.stage_node import BAG_S, RECORDER_S, Bags, BothArms
+from smp_msgs.msg import EpisodeEvent
 from smp_msgs.srv import ResetEpisode
 
 DEFAULTS: dict[str, object] = {
@@ -43,10 +41,7 @@ DEFAULTS: dict[str, object] = {
 }
 EVENT_QOS = QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 TICK_S = 0.05
-ENABLE_AGAIN_NS = 3_000_000_000
 SAY_WAITING_NS = 5_000_000_000
-RECORDER_S = 1.0  # for a new recording to find every publisher
-BAG_S = 60.0  # for a bag to be closed and looked through
 
 
 class CommanderNode(Node):
@@ -56,29 +51,23 @@ class CommanderNode(Node):
         super().__init__("commander")
         self._values = parameters.load(self, DEFAULTS)
         self._seed, self._done, self._failed = int(self._values["seed"]), 0, 0
-        self._status: dict[str, tuple[ArmStatus, int]] = {}
         self._outcome: int | None = None
         self._stream: Stream | None = None
         self._episode = EpisodeEvent()
         self._sent: Window | None = None
         self._moved_ns = self._began_ns = 0
-        self._estopped = False  # from then on only a person enables
-        self._since_ns = self._said_ns = self._enabled_ns = time.monotonic_ns()
+        self._since_ns = self._said_ns = time.monotonic_ns()
         self._answer: Future | None = None
         self._phase: Callable[[], None] = self._plan
         self._chunks = self.create_publisher(JointTrajectory, names.TOPIC_ACTION_CHUNK, QoSProfile(depth=1))
         self._events = self.create_publisher(EpisodeEvent, names.TOPIC_EPISODE_EVENT, EVENT_QOS)
         self.create_subscription(EpisodeEvent, names.TOPIC_EPISODE_EVENT, self._on_episode, 10)
-        self._statuses = [
-            subscribe(self, ArmStatus, names.arm_status_topic(arm), QoSProfile(depth=10)) for arm in names.ARMS
-        ]
+        self._arms = BothArms(self)
         self._joints = subscribe(self, JointState, names.TOPIC_JOINT_STATES, QoSProfile(depth=1))
         self._q: np.ndarray | None = None  # (14,) measured
         self._reset = self.create_client(ResetEpisode, names.SERVICE_RESET_EPISODE)
         self._park = self.create_client(Trigger, f"/{names.DRIVER_NODE}/park")
-        self._enable = self.create_client(SetBool, f"/{names.DRIVER_NODE}/enable")
-        self._record = ActionClient(self, RecordEpisode, "/record_episode") if self._values["record"] else None
-        self._recording: ClientGoalHandle | None = None
+        self._bags = Bags(self) if self._values["record"] else None
         every(self, TICK_S, self._tick)
 
     def finish(self) -> int:
@@ -86,10 +75,7 @@ class CommanderNode(Node):
         return 1 if self._failed else 0
 
     def _tick(self) -> None:
-        for subscription in self._statuses:
-            for status, _ in read(subscription):
-                self._status[status.arm] = (status, time.monotonic_ns())
-                self._estopped |= status.mode == Mode.ESTOP
+        self._arms.poll()
         self._phase()
 
     # --- phases, in their order -----------------------------------------------------------------------------
@@ -105,32 +91,24 @@ class CommanderNode(Node):
 
     def _wait_for_arms(self) -> None:
         now_ns = time.monotonic_ns()
-        modes = [status.mode for status, _ in self._status.values()]
         matched = self._chunks.get_subscription_count() > 0
         ready = matched and self._reset.service_is_ready() and self._park.service_is_ready()
-        ready = ready and (self._record is None or self._record.server_is_ready())
-        held_by_person = any(s.reason == Reason.OPERATOR_HOLD for s, _ in self._status.values())
-        if modes == [Mode.HOLD] * len(names.ARMS) and ready and not held_by_person:
+        ready = ready and (self._bags is None or self._bags.is_ready())
+        held_by_person = any(s.reason == Reason.OPERATOR_HOLD for s, _ in self._arms.status.values())
+        if self._arms.are(Mode.HOLD) and ready and not held_by_person:
             request = ResetEpisode.Request(task=self._values["task"], seed=self._seed)
             self._call(self._reset, request, self._wait_for_reset)
             return
-        if modes == [Mode.DISABLED] * len(names.ARMS) and self._values["enable"] and not self._estopped:
-            self._ask_for_power(now_ns)
-        told = ", ".join(f"{a} arm {s.mode_name} ({s.reason})" for a, (s, _) in sorted(self._status.items()))
-        told = f"{told or 'nothing heard of the arms'}; cell {_there(self._reset.service_is_ready())}"
-        if self._record is not None:
-            told += f"; recorder {_there(self._record.server_is_ready())}"
+        if self._arms.are(Mode.DISABLED) and self._values["enable"] and not self._arms.estopped:
+            self._arms.ask_for_power(now_ns)
+        told = f"{self._arms.told}; cell {_there(self._reset.service_is_ready())}"
+        if self._bags is not None:
+            told += f"; recorder {_there(self._bags.is_ready())}"
         if 0 < self._values["wait_s"] * 1e9 < now_ns - self._since_ns:
             self._give_up(f"the arms do not hold under power: {told}")
         if now_ns - self._said_ns > SAY_WAITING_NS:
             self._said_ns = now_ns
             self.get_logger().info(f"waiting for both arms to hold under power: {told}")
-
-    def _ask_for_power(self, now_ns: int) -> None:
-        """An arm that was lost for a moment comes back disabled; the answer shows in arm_status."""
-        if now_ns - self._enabled_ns > ENABLE_AGAIN_NS and self._enable.service_is_ready():
-            self._enabled_ns = now_ns
-            self._enable.call_async(SetBool.Request(data=True))
 
     def _wait_for_reset(self) -> None:
         if not self._answer.done():
@@ -138,23 +116,22 @@ class CommanderNode(Node):
         self._placed = self._answer.result()
         if not self._placed.success:
             self._give_up(f"the cell refuses the episode: {self._placed.message}")
-        if self._record is None:
+        if self._bags is None:
             self._ask_to_follow()
             return
-        self._answer = self._record.send_goal_async(RecordEpisode.Goal(task=self._placed.task))
+        self._answer = self._bags.begin(self._placed.task)
         self._to(self._wait_for_recorder)
 
     def _wait_for_recorder(self) -> None:
         if not self._answer.done():
             return
-        self._recording = self._answer.result()
-        if not self._recording.accepted:
+        if not self._bags.begun(self._answer):
             self._give_up("the recorder refuses to record")
         if time.monotonic_ns() - self._since_ns > RECORDER_S * 1e9:
             self._ask_to_follow()
 
     def _ask_to_follow(self) -> None:
-        self._call(self._enable, SetBool.Request(data=True), self._wait_for_enable)  # parked arms follow nobody
+        self._call(self._arms.enable, SetBool.Request(data=True), self._wait_for_enable)  # parked arms follow nobody
 
     def _wait_for_enable(self) -> None:
         if not self._answer.done():
@@ -176,11 +153,11 @@ class CommanderNode(Node):
         now_ns = time.monotonic_ns()
         for message, _ in read(self._joints):
             self._q = joint_vector(message)
-        if {status.mode for status, _ in self._status.values()} == {Mode.FOLLOW}:
+        if {status.mode for status, _ in self._arms.status.values()} == {Mode.FOLLOW}:
             self._moved_ns = now_ns
         elif self._q is not None:  # it holds: the motion waits there until the driver follows again
             self._stream = self._stream.resumed(self._q, now_ns)
-        reason = trouble(self._status, self._moved_ns, now_ns)
+        reason = trouble(self._arms.status, self._moved_ns, now_ns)
         if reason is not None:
             self._publish_episode(EpisodeEvent.ABORTED, reason)
             self._give_up(f"streaming stopped: {reason}")
@@ -204,17 +181,15 @@ class CommanderNode(Node):
             self._publish_episode(EpisodeEvent.FAILED, "the motion is over and the goals are not reached")
         if self._outcome != EpisodeEvent.SUCCEEDED:
             self._failed += 1
-        if self._recording is None:
+        if self._bags is None:
             self._next()
             return
-        self._answer = self._recording.get_result_async()
+        self._answer = self._bags.end()
         self._to(self._wait_for_bag)
 
     def _wait_for_bag(self) -> None:
         if self._answer.done():
-            bag = self._answer.result().result
-            self._failed += not bag.success
-            self.get_logger().info(f"recorded: {bag.reason}; {bag.bag_path}")
+            self._failed += not self._bags.ended(self._answer)
             self._next()
         elif time.monotonic_ns() - self._since_ns > BAG_S * 1e9:
             self._give_up(f"the recorder does not end its bag within {BAG_S:.0f} s")

@@ -15,17 +15,15 @@ from action_msgs.msg import GoalStatus
 from rclpy.action import ActionClient
 from rclpy.action.client import ClientGoalHandle
 from rclpy.node import Node
-from rclpy.qos import QoSProfile
 from rclpy.task import Future
 from std_srvs.srv import SetBool, Trigger
 
 from piper_bringup import parameters
 from piper_bringup.arm.safety import Mode
 from piper_bringup.data import names, topics
-from piper_bringup.polled_node import read, subscribe
 from piper_bringup.spin_node import Done, every, spin
-from smp_msgs.action import RecordEpisode, RunPolicy
-from smp_msgs.msg import ArmStatus
+from piper_bringup.stage_node import BAG_S, RECORDER_S, Bags, BothArms
+from smp_msgs.action import RunPolicy
 from smp_msgs.srv import ResetEpisode
 from smp_policy.run.contract import Contract, ContractError
 from smp_policy.run.rounds import Episode, line, order, table
@@ -43,12 +41,9 @@ DEFAULTS: dict[str, object] = {
     "record": False,
 }
 TICK_S = 0.05
-ENABLE_AGAIN_NS = 3_000_000_000
 SAY_WAITING_NS = 5_000_000_000
-RECORDER_S = 1.0  # for a new recording to find every publisher
 ANSWER_S = 15.0  # for a service or an action to answer; the driver enables within 5
 PARK_S = 30.0  # the driver gives up after 20
-BAG_S = 60.0  # for a bag to be closed and looked through
 OVERTIME_S = 15.0  # for a run to end once its time is over
 
 
@@ -61,22 +56,17 @@ class EpisodesNode(Node):
         self._order = order(tasks_of(self._values), int(self._values["seed"]), int(self._values["episodes"]))
         self._task, self._seed = next(self._order)
         self._done: list[Episode] = []
-        self._gave_up = self._estopped = self._cleared = False
-        self._status: dict[str, ArmStatus] = {}
+        self._gave_up = self._cleared = False
         self._answer: Future | None = None
-        self._recording: ClientGoalHandle | None = None
         self._goal: ClientGoalHandle | None = None
-        self._since_ns = self._said_ns = self._enabled_ns = time.monotonic_ns()
+        self._since_ns = self._said_ns = time.monotonic_ns()
         self._phase: Callable[[], None] = self._wait_for_arms
-        self._statuses = [
-            subscribe(self, ArmStatus, names.arm_status_topic(a), QoSProfile(depth=10)) for a in names.ARMS
-        ]
+        self._arms = BothArms(self)
         self._run = ActionClient(self, RunPolicy, ACTION)
-        self._record = ActionClient(self, RecordEpisode, "/record_episode") if self._values["record"] else None
+        self._bags = Bags(self) if self._values["record"] else None
         self._reset = self.create_client(ResetEpisode, names.SERVICE_RESET_EPISODE)
         self._park = self.create_client(Trigger, f"/{names.DRIVER_NODE}/park")
         self._clear = self.create_client(Trigger, f"/{names.DRIVER_NODE}/clear_errors")
-        self._enable = self.create_client(SetBool, f"/{names.DRIVER_NODE}/enable")
         every(self, TICK_S, self._tick)
 
     def finish(self) -> int:
@@ -88,10 +78,7 @@ class EpisodesNode(Node):
         return 1 if self._gave_up or any(episode.trouble for episode in self._done) else 0
 
     def _tick(self) -> None:
-        for subscription in self._statuses:
-            for status, _ in read(subscription):
-                self._status[status.arm] = status
-                self._estopped |= status.mode == Mode.ESTOP
+        self._arms.poll()
         self._phase()
 
     # --- phases, in their order -----------------------------------------------------------------------------
@@ -99,14 +86,12 @@ class EpisodesNode(Node):
     def _wait_for_arms(self) -> None:
         now_ns = time.monotonic_ns()
         missing = [name for name, ready in self._needed().items() if not ready]
-        modes = [status.mode for status in self._status.values()]
-        if modes == [Mode.HOLD] * len(names.ARMS) and not missing:
+        if self._arms.are(Mode.HOLD) and not missing:
             self._call(self._reset, ResetEpisode.Request(task=self._task, seed=self._seed), self._wait_for_reset)
             return
-        if modes == [Mode.DISABLED] * len(names.ARMS) and self._values["enable"] and not self._estopped:
-            self._ask_for_power(now_ns)
-        told = ", ".join(f"{a} arm {s.mode_name} ({s.reason})" for a, s in sorted(self._status.items()))
-        told = "; ".join([told or "nothing heard of the arms", *(f"{name} not there" for name in missing)])
+        if self._arms.are(Mode.DISABLED) and self._values["enable"] and not self._arms.estopped:
+            self._arms.ask_for_power(now_ns)
+        told = "; ".join([self._arms.told, *(f"{name} not there" for name in missing)])
         if 0 < self._values["wait_s"] * 1e9 < now_ns - self._since_ns:
             self._give_up(f"the arms do not hold under power: {told}")
         if now_ns - self._said_ns > SAY_WAITING_NS:
@@ -119,13 +104,7 @@ class EpisodesNode(Node):
             "driver": self._park.service_is_ready(),
             "policy": self._run.server_is_ready(),
         }
-        return needed | ({"recorder": self._record.server_is_ready()} if self._record is not None else {})
-
-    def _ask_for_power(self, now_ns: int) -> None:
-        """An arm that was lost for a moment comes back disabled; the answer shows in arm_status."""
-        if now_ns - self._enabled_ns > ENABLE_AGAIN_NS and self._enable.service_is_ready():
-            self._enabled_ns = now_ns
-            self._enable.call_async(SetBool.Request(data=True))
+        return needed | ({"recorder": self._bags.is_ready()} if self._bags is not None else {})
 
     def _wait_for_reset(self) -> None:
         if not self._answered("the cell", ANSWER_S):
@@ -133,23 +112,22 @@ class EpisodesNode(Node):
         placed = self._answer.result()
         if not placed.success:
             self._give_up(f"the cell refuses the episode: {placed.message}")
-        if self._record is None:
+        if self._bags is None:
             self._ask_to_follow()
             return
-        self._answer = self._record.send_goal_async(RecordEpisode.Goal(task=placed.task))
+        self._answer = self._bags.begin(placed.task)
         self._to(self._wait_for_recorder)
 
     def _wait_for_recorder(self) -> None:
         if not self._answered("the recorder", ANSWER_S):
             return
-        self._recording = self._answer.result()
-        if not self._recording.accepted:
+        if not self._bags.begun(self._answer):
             self._give_up("the recorder refuses to record")
         if time.monotonic_ns() - self._since_ns > RECORDER_S * 1e9:
             self._ask_to_follow()
 
     def _ask_to_follow(self) -> None:
-        self._call(self._enable, SetBool.Request(data=True), self._wait_for_enable)  # parked arms follow nobody
+        self._call(self._arms.enable, SetBool.Request(data=True), self._wait_for_enable)  # parked arms follow nobody
 
     def _wait_for_enable(self) -> None:
         if not self._answered("the driver, asked to enable,", ANSWER_S):
@@ -188,15 +166,15 @@ class EpisodesNode(Node):
         if not self._answered("the driver, asked to park,", PARK_S):
             return
         if not self._answer.result().success:
-            if self._cleared or self._estopped:
+            if self._cleared or self._arms.estopped:
                 self._give_up(f"the arms do not park: {self._answer.result().message}")
             self._cleared = True
             self._call(self._clear, Trigger.Request(), self._wait_for_clear)
             return
-        if self._recording is None:
+        if self._bags is None:
             self._next()
             return
-        self._answer = self._recording.get_result_async()
+        self._answer = self._bags.end()
         self._to(self._wait_for_bag)
 
     def _wait_for_clear(self) -> None:
@@ -210,9 +188,7 @@ class EpisodesNode(Node):
     def _wait_for_bag(self) -> None:
         if not self._answered("the recorder, asked to end its bag,", BAG_S):
             return
-        bag = self._answer.result().result
-        self._gave_up |= not bag.success
-        self.get_logger().info(f"recorded: {bag.reason}; {bag.bag_path}")
+        self._gave_up |= not self._bags.ended(self._answer)
         self._next()
 
     def _next(self) -> None:
