@@ -26,8 +26,8 @@ from bench.report import conclude
 from piper_bringup.data import names
 from piper_bringup.options import Options
 from piper_bringup.process import Process, config_dir
-from piper_bringup.report import SUMMARY
 from piper_bringup.run_node import Starter
+from piper_bringup.seen.report import SUMMARY
 from piper_bringup.supervise import Child, command
 from piper_bringup.system import environment_of, graph
 

@@ -27,7 +27,7 @@ setup(
             f"recorder_node = {NAME}.record.recorder_node:main",
             f"teleop_node = {NAME}.record.teleop_node:main",
             f"commander_node = {NAME}.commander_node:main",
-            f"monitor_node = {NAME}.monitor_node:main",
+            f"monitor_node = {NAME}.seen.monitor_node:main",
             f"viz_node = {NAME}.look.viz_node:main",
             f"piper_emulator = {NAME}.can.emulator:main",
         ],

@@ -17,11 +17,12 @@ from typing import Literal
 
 import tyro
 
-from piper_bringup import models, readiness, report, shm, viz
+from piper_bringup import models, readiness, shm, viz
 from piper_bringup.options import OptionError, Options
 from piper_bringup.process import RESPAWN_S, Process, config_dir, death
 from piper_bringup.run_node import Starter
 from piper_bringup.screen import Screen
+from piper_bringup.seen import report
 from piper_bringup.supervise import Child, command
 from piper_bringup.system import environment_of, graph
 

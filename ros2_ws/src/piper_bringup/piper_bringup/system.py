@@ -99,7 +99,7 @@ def _monitor(options: Options, cameras: tuple[str, ...], environment: dict[str, 
     return Process(
         name="monitor",
         executable="monitor_node",
-        module="piper_bringup.monitor_node",
+        module="piper_bringup.seen.monitor_node",
         parameters={"out": options.out, "model": options.model or ""} | ({} if options.simulated else robot),
         params_file="monitor.yaml",
         environment=environment,

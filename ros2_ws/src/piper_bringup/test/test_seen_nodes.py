@@ -126,7 +126,7 @@ def interrupt(node: subprocess.Popen) -> str:
 
 
 def test_what_was_sent_is_on_the_page(tmp_path):
-    with robot_and("monitor_node", tmp_path, "-p", "model:=models/mine") as (robot, node):
+    with robot_and("seen.monitor_node", tmp_path, "-p", "model:=models/mine") as (robot, node):
         robot.tell()
         robot.end()
         said = interrupt(node)
@@ -152,7 +152,7 @@ def test_what_was_sent_is_on_the_page(tmp_path):
 
 
 def test_a_run_that_was_interrupted_in_an_episode_has_its_page(tmp_path):
-    with robot_and("monitor_node", tmp_path) as (robot, node):
+    with robot_and("seen.monitor_node", tmp_path) as (robot, node):
         robot.tell()
         interrupt(node)
     text = (tmp_path / "report.html").read_text()

@@ -23,7 +23,7 @@ from piper_bringup.data import names, topics
 from piper_bringup.record.audit import Audit, Verdict
 from piper_bringup.record.expected import Expected, expected_of
 from piper_bringup.record.table import render
-from piper_bringup.report import make_console
+from piper_bringup.seen.report import make_console
 
 CAMERA_OF = {names.image_topic(camera): topics.compressed_topic(camera) for camera in names.CAMERAS}
 

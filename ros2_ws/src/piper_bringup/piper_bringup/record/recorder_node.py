@@ -20,7 +20,7 @@ from piper_bringup.record.recorder import Recorder
 from piper_bringup.record.session import DISCARDED, ENDED, Order, Result
 from piper_bringup.record.table import render
 from piper_bringup.record.types import typestore
-from piper_bringup.report import make_console
+from piper_bringup.seen.report import make_console
 from piper_bringup.spin_node import spin
 
 DEFAULTS: dict[str, object] = {

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from piper_bringup.chronicle import GOALS, STARTED, Chronicle
-from piper_bringup.counted import LIMITS, ArmRecord, Arrivals, Chunks, RealTimeFactor, lateness
 from piper_bringup.data import names
 from piper_bringup.data.joints import stamp_ns
+from piper_bringup.seen.chronicle import GOALS, STARTED, Chronicle
+from piper_bringup.seen.counted import LIMITS, ArmRecord, Arrivals, Chunks, RealTimeFactor, lateness
 
 UNFINISHED = "unfinished"
 OUTCOMES = {2: "succeeded", 3: "failed", 4: "timed out", 5: "aborted"}  # smp_msgs/EpisodeEvent kinds

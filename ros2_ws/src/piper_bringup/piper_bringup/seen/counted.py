@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from piper_bringup.arm.safety import Mode
-from piper_bringup.thinned import Thinned
+from piper_bringup.seen.thinned import Thinned
 
 POWERED = (Mode.HOLD, Mode.FOLLOW, Mode.PARK)  # errors and deadlines of other modes mean nothing
 LATENESS = ("p50", "p99", "max")

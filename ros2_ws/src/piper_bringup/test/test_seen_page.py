@@ -9,12 +9,12 @@ from html.parser import HTMLParser
 
 import cv2
 import numpy as np
-from test_report import SUMMARY
+from test_seen_report import SUMMARY
 
-from piper_bringup import page, page_figures
-from piper_bringup.chronicle import Decision, Scene
 from piper_bringup.data.images import encode_jpeg
-from piper_bringup.monitor import Record
+from piper_bringup.seen import page, page_figures
+from piper_bringup.seen.chronicle import Decision, Scene
+from piper_bringup.seen.monitor import Record
 
 S = 1_000_000_000
 ABOUT = page.About("2026-01-02 03:04:05 UTC", "models/state", "abc1234 with changes")

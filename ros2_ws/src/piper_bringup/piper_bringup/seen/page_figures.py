@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from piper_bringup.chronicle import Scene
 from piper_bringup.look.draw import EXPERTS
+from piper_bringup.seen.chronicle import Scene
 
 DPI = 90
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from piper_bringup import report
-from piper_bringup.monitor import Record
+from piper_bringup.seen import report
+from piper_bringup.seen.monitor import Record
 from piper_bringup.video import Video
 
 SUMMARY = {

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from piper_bringup.arm.safety import Mode
-from piper_bringup.chronicle import RESET, STARTED
-from piper_bringup.counted import LATENCIES, Arrivals
 from piper_bringup.data import names
-from piper_bringup.monitor import Record
-from piper_bringup.silence import Expected, Silence
+from piper_bringup.seen.chronicle import RESET, STARTED
+from piper_bringup.seen.counted import LATENCIES, Arrivals
+from piper_bringup.seen.monitor import Record
+from piper_bringup.seen.silence import Expected, Silence
 
 MS = 1_000_000
 STEP_NS = 100 * MS

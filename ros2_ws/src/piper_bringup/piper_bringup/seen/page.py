@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from piper_bringup import page_figures
-from piper_bringup.chronicle import EPISODES, Scene
-from piper_bringup.report import PAGE, SEVERITIES
+from piper_bringup.seen import page_figures
+from piper_bringup.seen.chronicle import EPISODES, Scene
+from piper_bringup.seen.report import PAGE, SEVERITIES
 
 ROWS = 200  # of the table of episodes
 SHOWN = 5  # pictures an episode

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from piper_bringup.data.joints import stamp_ns
-from piper_bringup.thinned import Thinned
+from piper_bringup.seen.thinned import Thinned
 
 EPISODES, CHUNKS, PICTURES, MARKS = 30, 1000, 20, 40
 GOALS = "goals_reached"  # key in /diagnostics: names with commas between, in their order, of this episode

@@ -15,14 +15,15 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image, JointState
 from std_msgs.msg import Bool, String
 from trajectory_msgs.msg import JointTrajectory
 
-from piper_bringup import parameters, report
-from piper_bringup.chronicle import RESET
+from piper_bringup import parameters
 from piper_bringup.data import images, names
 from piper_bringup.data.joints import stamp_ns
-from piper_bringup.monitor import Record
 from piper_bringup.pictures_node import Heard, Pictures
 from piper_bringup.polled_node import read, subscribe
-from piper_bringup.silence import Expected, Outage, Silence
+from piper_bringup.seen import report
+from piper_bringup.seen.chronicle import RESET
+from piper_bringup.seen.monitor import Record
+from piper_bringup.seen.silence import Expected, Outage, Silence
 from piper_bringup.spin_node import every, spin
 from piper_bringup.video import Video
 from smp_msgs.msg import ArmStatus, EpisodeEvent, SafetyEvent, SkillState
@@ -90,7 +91,7 @@ class MonitorNode(Node):
         return 0
 
     def _save_page(self, summary: dict[str, object]) -> None:
-        from piper_bringup import page  # drawing weighs 40 MB, and nothing is drawn before the end
+        from piper_bringup.seen import page  # drawing weighs 40 MB, and nothing is drawn before the end
 
         began, model = f"{self._began:%Y-%m-%d %H:%M:%S %Z}", self._values["model"]
         about = page.About(began, model, page.commit(Path(__file__).resolve()))

@@ -8,8 +8,8 @@ from types import SimpleNamespace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from piper_bringup.chronicle import CHUNKS, EPISODES, MARKS, PICTURES, RESET, STARTED, SUCCEEDED, Chronicle, Scene
-from piper_bringup.thinned import Thinned
+from piper_bringup.seen.chronicle import CHUNKS, EPISODES, MARKS, PICTURES, RESET, STARTED, SUCCEEDED, Chronicle, Scene
+from piper_bringup.seen.thinned import Thinned
 
 S = 1_000_000_000
 FAILED = 3
