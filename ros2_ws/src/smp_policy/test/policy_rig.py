@@ -10,8 +10,9 @@ from sensor_msgs.msg import JointState
 
 from piper_bringup.arm.clock import Clock
 from piper_bringup.arm.safety import Mode
-from piper_bringup.cell.messages import image, objects, time_of
+from piper_bringup.cell.messages import objects
 from piper_bringup.data import names
+from piper_bringup.image_message import image, time_of
 from smp_msgs.msg import ArmStatus, EpisodeEvent
 from smp_policy.run.pilot import Pilot
 from smp_policy.run.policy import Policy

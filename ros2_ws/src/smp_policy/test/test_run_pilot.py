@@ -10,8 +10,8 @@ from policy_rig import MS, TASKS, WALL_NS, World, wait_real
 
 from piper_bringup.arm.plan import Plan, splice, standing
 from piper_bringup.arm.safety import Mode
-from piper_bringup.cell.messages import image
 from piper_bringup.data import names
+from piper_bringup.image_message import image
 from smp_msgs.msg import EpisodeEvent
 from smp_policy.run.chunk import BLEND_NS, BRAKE_ROWS, COMMIT_NS
 from smp_policy.run.session import State, Why
