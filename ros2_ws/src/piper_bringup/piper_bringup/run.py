@@ -144,9 +144,9 @@ def run(options: RunOptions) -> int:
     config = config_dir()
     options, told = models.chosen(options, config)
     processes = graph(options, config)
-    for sentence in readiness.at_start(options, config):
-        print(sentence, flush=True)
     for sentence in filter(None, (told, viz.admit(options), models.admit(processes, options))):
+        print(sentence, flush=True)
+    for sentence in readiness.at_start(options, config):
         print(sentence, flush=True)
     out = Path(options.out)
     out.mkdir(parents=True, exist_ok=True)

@@ -80,6 +80,15 @@ class Robot:
         self.node.destroy_node()
         rclpy.try_shutdown(context=self.context)
 
+    def heard(self) -> None:
+        """Until somebody listens to everything, and has had the time to find us as well."""
+        everything = (self._joints, *self._commands, *self._status.values(), *self._raw, self._jpeg)
+        end_s = time.monotonic() + PATIENCE_S
+        while not all(publisher.get_subscription_count() for publisher in everything):
+            assert time.monotonic() < end_s, "nobody listens to the robot"
+            time.sleep(0.05)
+        time.sleep(SETTLE_S)
+
     def tell(self, kind: int) -> None:
         event = EpisodeEvent(kind=kind, task="lift_bar", instruction="lift the bar", seed=3)
         event.header.stamp = self.node.get_clock().now().to_msg()
@@ -116,6 +125,7 @@ class Client:
         self.executor.add_node(self.node)
         self.action = ActionClient(self.node, RecordEpisode, "/record_episode")
         self.feedback: list[RecordEpisode.Feedback] = []
+        self.robot = robot
 
     def until(self, done: Callable[[], bool]) -> None:
         end_s = time.monotonic() + PATIENCE_S
@@ -126,7 +136,7 @@ class Client:
     def record(self, task: str = "lift_bar", **goal: object):
         """Future of the result of a recording that has begun."""
         self.until(self.action.server_is_ready)
-        self.settle()
+        self.robot.heard()
         self.feedback.clear()
         sent = self.action.send_goal_async(
             RecordEpisode.Goal(task=task, **goal), lambda message: self.feedback.append(message.feedback)
@@ -134,11 +144,6 @@ class Client:
         self.until(sent.done)
         self.handle = sent.result()
         return self.handle.get_result_async()
-
-    def settle(self) -> None:
-        """For the recorder to know us, too: it answers nobody else."""
-        end_s = time.monotonic() + SETTLE_S
-        self.until(lambda: time.monotonic() > end_s)
 
     def result(self, future):
         self.until(future.done)
@@ -295,6 +300,7 @@ def test_keys_record_and_a_cut_recording_is_pointed_out(tmp_path, robot):
 
         try:
             press("?", "s start, y save as success")
+            robot.heard()
             press("y", "nothing is being recorded")
             press("s", "1 s, ")  # the first feedback
             press("s", "an episode is being recorded: y, n or d ends it")

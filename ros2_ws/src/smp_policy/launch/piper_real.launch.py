@@ -55,8 +55,8 @@ def _start(context: LaunchContext) -> list[Action]:
     options, config = arguments.parse(texts | typed), config_dir()
     options, told = models.chosen(options, config)
     processes = graph(options, config)
-    sentences = [*readiness.at_start(options, config)]  # first: a model takes seconds to be tried
-    sentences += filter(None, (told, viz.admit(options), models.admit(processes, options)))
+    sentences = [*filter(None, (told, viz.admit(options), models.admit(processes, options)))]
+    sentences += readiness.at_start(options, config)
     os.environ.update(environment_of(options, config))  # also for the node of launch itself
     obituaries = Obituaries(get_ros_node(context))
     actions: list[Action] = [LogInfo(msg=sentence) for sentence in sentences]

@@ -44,6 +44,7 @@ TICK_S = 0.05
 SAY_WAITING_NS = 5_000_000_000
 ANSWER_S = 15.0  # for a service or an action to answer; the driver enables within 5
 PARK_S = 30.0  # the driver gives up after 20
+PARK_TRIES = 4  # an arm that was stuck or not heard for a moment stops the parking of both
 OVERTIME_S = 15.0  # for a run to end once its time is over
 
 
@@ -56,7 +57,7 @@ class EpisodesNode(Node):
         self._order = order(tasks_of(self._values), int(self._values["seed"]), int(self._values["episodes"]))
         self._task, self._seed = next(self._order)
         self._done: list[Episode] = []
-        self._gave_up = self._cleared = False
+        self._gave_up, self._park_tries = False, 0
         self._answer: Future | None = None
         self._goal: ClientGoalHandle | None = None
         self._since_ns = self._said_ns = time.monotonic_ns()
@@ -159,16 +160,16 @@ class EpisodesNode(Node):
         episode = Episode(self._task, self._seed, result.reason, outcome, result.duration_s, result.chunks, trouble)
         self._done.append(episode)
         self.get_logger().info(line(episode))
-        self._cleared = False
+        self._park_tries = 1
         self._call(self._park, Trigger.Request(), self._wait_for_park)
 
     def _wait_for_park(self) -> None:
         if not self._answered("the driver, asked to park,", PARK_S):
             return
         if not self._answer.result().success:
-            if self._cleared or self._arms.estopped:
+            if self._park_tries == PARK_TRIES or self._arms.estopped:
                 self._give_up(f"the arms do not park: {self._answer.result().message}")
-            self._cleared = True
+            self._park_tries += 1
             self._call(self._clear, Trigger.Request(), self._wait_for_clear)
             return
         if self._bags is None:
@@ -178,12 +179,12 @@ class EpisodesNode(Node):
         self._to(self._wait_for_bag)
 
     def _wait_for_clear(self) -> None:
-        """An episode that ended with an arm stuck somewhere is lost, the next one is not."""
-        if not self._answered("the driver, asked to clear errors,", ANSWER_S):
-            return
-        if not self._answer.result().success:
-            self._give_up(f"the arms do not recover: {self._answer.result().message}")
-        self._call(self._park, Trigger.Request(), self._wait_for_park)
+        """An episode that ended with an arm stuck somewhere is lost, the next one is not.
+
+        Arms that only hold have nothing to clear; whether they can park again, parking says.
+        """
+        if self._answered("the driver, asked to clear errors,", ANSWER_S):
+            self._call(self._park, Trigger.Request(), self._wait_for_park)
 
     def _wait_for_bag(self) -> None:
         if not self._answered("the recorder, asked to end its bag,", BAG_S):

@@ -8,18 +8,24 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import rclpy
 from fake_policy import write_model
 from policy_node_rig import PROGRAM, environment
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from std_srvs.srv import Trigger
 
+from piper_bringup.arm.safety import Mode
 from piper_bringup.data import names
 from piper_bringup.run_node import Starter
 from piper_bringup.spin_node import Done
+from smp_msgs.msg import ArmStatus
 from smp_policy.episodes_node import EpisodesNode, tasks_of
 
 pytestmark = pytest.mark.live
@@ -93,3 +99,38 @@ def test_episodes_are_placed_run_parked_and_counted(tmp_path):
         again = start("-m", "smp_policy.episodes_node", tasks=["lift_bar"], wait_s=2.0)
         said, _ = again.communicate(timeout=PATIENCE_S)
         assert again.returncode == 1 and "policy not there" in said and "Traceback" not in said
+
+
+def test_a_parking_that_was_stopped_is_begun_again(tmp_path):
+    """As a moment without feedback does it: both arms hold, and there is no fault to clear."""
+    with stack(write_model(tmp_path / "model", tasks=TASKS)):
+        episodes = start("-m", "smp_policy.episodes_node", tasks=["lift_bar"], limit_s=2.0, seed=3)
+        hold_when_parking()
+        said, _ = episodes.communicate(timeout=PATIENCE_S)
+        assert episodes.returncode == 0 and "lift_bar  0 of 1" in said, said
+
+
+def hold_when_parking() -> None:
+    """Ask the driver to hold, once, as soon as it parks."""
+    context, modes = rclpy.Context(), []
+    rclpy.init(context=context, domain_id=int(environment()["ROS_DOMAIN_ID"]))
+    node, executor = Node("meddler", context=context), SingleThreadedExecutor(context=context)
+    executor.add_node(node)
+    topic = names.arm_status_topic("left")
+    node.create_subscription(ArmStatus, topic, lambda status: modes.append(status.mode), 10)
+    hold = node.create_client(Trigger, f"/{names.DRIVER_NODE}/hold")
+
+    def until(done: Callable[[], bool]) -> None:
+        end_s = time.monotonic() + PATIENCE_S
+        while not done():
+            assert time.monotonic() < end_s, modes[-5:]
+            executor.spin_once(timeout_sec=0.05)
+
+    try:
+        until(lambda: hold.service_is_ready() and Mode.PARK in modes)
+        asked = hold.call_async(Trigger.Request())
+        until(asked.done)
+        assert asked.result().success, asked.result().message
+    finally:
+        node.destroy_node()
+        rclpy.shutdown(context=context)
