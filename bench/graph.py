@@ -25,7 +25,7 @@ class Graph:
     def __enter__(self) -> Graph:
         try:
             for process in self._processes:
-                self._children.append(Child.start(process, command(process, config_dir()), self._note))
+                self._children.append(Child.start(process, command(process, config_dir(process.package)), self._note))
             for process in (process for process in self._processes if process.lifecycle):
                 problem = self._starter.bring_up(process.name, lambda: bool(self._dead()))
                 if problem is not None:

@@ -103,7 +103,7 @@ def notes(args: Args, known: dict[Key, list[Measure]], replayed: dict[Key, list[
         parts += [markdown(COLUMNS, table_rows(replayed))]
     off_mrad, stride_ms = round(ERROR_RAD * 1e3), STRIDE_NS // 1_000_000
     parts.append(
-        f"""First table: {args.seeds} motions of {args.seconds:g} s of 14 joints; a chunk is off by up to {off_mrad} mrad,
+        f"""First table: {args.seeds} motions of {args.seconds:g} s, 14 joints; a chunk is off by up to {off_mrad} mrad,
 an inpainted one first by what its committed rows are off. Second: episodes that the model did in process. It is asked
 again for each method, with the same noise, about objects as they were and arms displaced by what the method's targets
 differ from the recorded ones; what is meant is the model's first row on the recorded way, asked every 50 ms without
