@@ -18,6 +18,7 @@ from smp_policy.run.policy import Backend, Policy, Query
 
 WAVES, SLOWEST_HZ, FASTEST_HZ = 4, 0.05, 0.5
 SPEED_RAD_S = 0.3  # each wave's; a demonstration's joints move at 0.2 to 0.5
+STANDS_S, ONSET_S = 0.5, 1.0  # a first chunk is to come before anything moves
 ERROR_RAD = 0.02  # every joint of a chunk is off by up to that much
 
 
@@ -45,8 +46,9 @@ class Waves:
     def intent(self, t_ns: NDArray[np.int64]) -> Floats:
         """(n, 14) what is meant at t_ns (n,)."""
         hz, phase, size = self._waves
-        angle = 2 * np.pi * hz * (np.asarray(t_ns) * 1e-9)[:, None, None] + phase
-        return (size * np.sin(angle)).sum(1)
+        t_s = np.asarray(t_ns)[:, None, None] * 1e-9
+        grown = np.clip((t_s - STANDS_S) / ONSET_S, 0.0, 1.0)
+        return (size * np.sin(2 * np.pi * hz * t_s + phase) * grown**2 * (3 - 2 * grown)).sum(1)
 
     def chunk(self, t_obs_ns: int, target: Floats, committed: Floats | None) -> Floats:
         """(H, 14) rows for an observation of t_obs_ns; equal seeds and stamps draw equal errors."""
