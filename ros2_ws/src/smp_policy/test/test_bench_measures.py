@@ -160,6 +160,17 @@ def test_what_comes_after_the_end_does_not_count(bench):
     assert bench.recount.recount(episode, *heard(shown, rows))[0] is False
 
 
+def test_what_still_moves_was_not_let_go(bench):
+    shown = demonstrate("stack_two_blocks", 90_000)
+    objects, joints = heard(shown, len(shown.q))
+    shaken = [(t_ns, slots + 0.0) for t_ns, slots in objects]
+    for i in range(len(shaken) // 2, len(shaken)):
+        shaken[i][1][:, 1] += 0.001 * (-1) ** i  # x: 4 cm/s
+    episode = bench.recount.Heard("stack_two_blocks", 90_000, 0, len(objects) * DT_NS, EpisodeEvent.SUCCEEDED, 0.0)
+    assert bench.recount.recount(episode, objects, joints)[0]
+    assert bench.recount.recount(episode, shaken, joints)[0] is False
+
+
 def test_arms_that_are_elsewhere_hold_nothing(bench):
     shown = demonstrate("lift_bar", 90_000)
     objects, joints = heard(shown, len(shown.q))
@@ -213,7 +224,8 @@ def stamped(moves_ns: int, columns: int, moved: int, before: float = 0.0) -> lis
 
 def test_the_arm_that_moves_first_is_followed(bench):
     commands = {"left": stamped(2_140_000_000, 7, 2), "right": stamped(2_110_000_000, 7, 3)}
-    states = stamped(2_150_000_000, 14, 10)
+    both = zip(stamped(2_180_000_000, 14, 2), stamped(2_150_000_000, 14, 10), strict=True)
+    states = [(t_ns, left + right) for (t_ns, left), (_, right) in both]
     motion = bench.first_motion.first_motion(2 * SECOND_NS, commands, states)
     assert motion == (2 * SECOND_NS, 2_110_000_000, 2_150_000_000)
 

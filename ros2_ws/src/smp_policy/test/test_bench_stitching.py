@@ -111,7 +111,7 @@ def test_the_verdict_names_who_is_better(bench):
 
 def test_chance_is_not_taken_for_a_difference(bench):
     rng = np.random.default_rng(0)
-    noisy = [bench.verdict.Measure(0.009 + rng.normal(0, 0.01), 100.0, (0.0, 0.0)) for _ in range(10)]
+    noisy = [bench.verdict.Measure(0.007 + rng.normal(0, 0.01), 100.0, (0.0, 0.0)) for _ in range(10)]
     found = {(SPAN, bench.methods.CHOSEN): measures(bench, 0.010, 100.0), (SPAN, bench.methods.NAIVE): noisy}
     assert bench.verdict.better(found, SPAN, "error") == []
 
