@@ -103,14 +103,15 @@ def notes(args: Args, known: dict[Key, list[Measure]], replayed: dict[Key, list[
         parts += [markdown(COLUMNS, table_rows(replayed))]
     off_mrad, stride_ms = round(ERROR_RAD * 1e3), STRIDE_NS // 1_000_000
     parts.append(
-        f"""First table: {args.seeds} motions of {args.seconds:g} s, 14 joints; a chunk is off by up to {off_mrad} mrad,
-an inpainted one first by what its committed rows are off. Second: episodes that the model did in process. It is asked
-again for each method, with the same noise, about objects as they were and arms displaced by what the method's targets
-differ from the recorded ones; what is meant is the model's first row on the recorded way, asked every 50 ms without
-noise. Observations are {AGE_MS} ms old when they are at hand; strides {stride_ms} ms, or as long as a chunk takes.
-Targets of the plan, 100 a second, before limits; grippers are metres, counted alike. Extra step: what a period moves
-beyond what is meant. Equal: a paired difference (bootstrap over motions, 95 %) that contains 0, or is below {EQUAL:.0%}
-of the other's mean. Averages are shown and not chosen: they turn two ways around something into one through it, which
+        f"""First table: {args.seeds} motions of {args.seconds:g} s, 14 joints; a chunk is off by up to {off_mrad} mrad;
+one that is told committed rows goes over from what those are off to its own error by its last row, which is assumed
+(RTC's mask) and kinder than a sampler need be. Second: episodes that the model did in process. It is asked again for
+each method, with the same noise, about objects as they were and arms displaced by what the method's targets differ
+from the recorded ones; what is meant is the model's first row on the recorded way, asked every 50 ms without noise.
+Observations are {AGE_MS} ms old when they are at hand; strides {stride_ms} ms, or as long as a chunk takes. Targets
+of the plan, 100 a second, before limits; grippers are metres, counted alike. Extra step: what a period moves beyond
+what is meant. Equal: a paired difference (bootstrap over motions, 95 %) that contains 0, or is below {EQUAL:.0%} of
+the other's mean. Averages are shown and not chosen: they turn two ways around something into one through it, which
 neither table has."""
     )
     return "\n\n".join(parts)

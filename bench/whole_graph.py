@@ -27,7 +27,7 @@ from bench.observer import Observer
 from bench.private import private
 from bench.report import conclude, markdown, milliseconds
 from bench.watch import LISTENER, Watch, watch
-from piper_bringup.models import chosen
+from piper_bringup.models import admit, chosen
 from piper_bringup.options import OptionError, Options
 from piper_bringup.process import config_dir
 from piper_bringup.report import SUMMARY
@@ -116,12 +116,14 @@ def run(args: Args) -> None:
     """Start the graph, watch it, end it. Raises OptionError, OSError; SystemExit when a process ends."""
     with private(), tempfile.TemporaryDirectory() as out:
         options, _ = chosen(Options(backend="mujoco", model=args.model, episodes=0, out=out), config_dir())
+        processes = graph(options, config_dir())
+        admit(processes, options)
         os.environ.update(environment_of(options, config_dir()))
         with Starter() as starter, Observer() as observer:
             observer.hear_chunks()
             observer.hear_joints()
             observer.hear_commands()
-            with Graph(starter, graph(options, config_dir())) as running:
+            with Graph(starter, processes) as running:
                 seen, cpu = watch(running, observer, args.warm_up, args.minutes * 60)
         summary = json.loads((Path(out) / SUMMARY).read_text())
     title = "The whole graph: observation to motion, CPU, memory"
