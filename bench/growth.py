@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -36,10 +36,22 @@ def slope(seconds: Sequence[float], mb: Sequence[float]) -> Interval:
     return Interval(value, value - reach, value + reach)
 
 
+GROWS, STEADY = "GROWS", "does not grow"
+
+
 def verdict(found: Interval) -> str:
     """Whole interval above GROWTH_MB_H: it grows; whole interval below: it does not."""
     if not np.isfinite(found.low):
         return "too few samples"
     if found.low > GROWTH_MB_H:
-        return "GROWS"
-    return "does not grow" if found.high < GROWTH_MB_H else "undecided"
+        return GROWS
+    return STEADY if found.high < GROWTH_MB_H else "undecided"
+
+
+def headline(verdicts: Mapping[str, str]) -> str:
+    """Of all processes, by name."""
+    growing = [name for name, word in verdicts.items() if word == GROWS]
+    unknown = [name for name, word in verdicts.items() if word not in (GROWS, STEADY)]
+    parts = [f"{', '.join(growing)} GROWS"] if growing else []
+    parts += [f"not decided of {', '.join(unknown)}"] if unknown else []
+    return "; ".join(parts) or "no process grows"

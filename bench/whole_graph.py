@@ -22,7 +22,7 @@ import numpy as np
 import tyro
 
 from bench.graph import Graph
-from bench.growth import GROWTH_MB_H, slope, verdict
+from bench.growth import GROWTH_MB_H, headline, slope, verdict
 from bench.observer import Observer
 from bench.private import private
 from bench.report import conclude, markdown, milliseconds
@@ -35,6 +35,7 @@ from piper_bringup.run_node import Starter
 from piper_bringup.system import environment_of, graph
 
 COLUMNS = ("from", "to", "samples", "p50 ms", "p99 ms", "max ms")
+TOGETHER = "the graph together"
 PROCESS_COLUMNS = ("process", "CPU", "MB at first", "MB at last", "MB an hour", "")
 
 
@@ -85,14 +86,13 @@ def process_rows(seen: Watch, cpu: dict[str, float]) -> list[tuple[str, ...]]:
         rows.append((name, f"{cpu[name]:.0%}", f"{mb[0]:.0f}", f"{mb[-1]:.0f}", told, verdict(rate)))
     nodes = [name for name in cpu if name != LISTENER]
     together = [f"{sum(seen.memory[name][i] for name in nodes):.0f}" for i in (0, -1)]
-    return [*rows, ("the graph together", f"{sum(cpu[name] for name in nodes):.0%}", *together, "", "")]
+    return [*rows, (TOGETHER, f"{sum(cpu[name] for name in nodes):.0%}", *together, "", "")]
 
 
 def notes(args: Args, seen: Watch, cpu: dict[str, float], summary: dict) -> str:
     """The second table, and how to read both."""
     rows = process_rows(seen, cpu)
-    growing = [row[0] for row in rows if row[-1] == "GROWS"]
-    grows = f"{', '.join(growing)} GROWS" if growing else "no process is seen to grow"
+    grows = headline({row[0]: row[-1] for row in rows if row[0] not in (LISTENER, TOGETHER)})
     late, factor = summary["lateness_ms"], summary["real_time_factor"]
     outcomes = [episode["outcome"] for episode in summary["episodes"]]
     return f"""**Memory: {grows}** (bound: {GROWTH_MB_H:g} MB an hour).

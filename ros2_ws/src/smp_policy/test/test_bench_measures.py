@@ -201,6 +201,13 @@ def test_a_step_at_the_start_decides_nothing(bench):
     assert bench.growth.verdict(bench.growth.slope([0.0, 5.0], [60.0, 70.0])) == "too few samples"
 
 
+def test_what_is_not_decided_is_not_called_steady(bench):
+    headline, steady = bench.growth.headline, {"cell": "does not grow", "monitor": "does not grow"}
+    assert headline(steady) == "no process grows"
+    assert headline(steady | {"cell": "undecided"}) == "not decided of cell"
+    assert headline({"cell": "GROWS", "monitor": "too few samples"}) == "cell GROWS; not decided of monitor"
+
+
 def test_memory_is_that_of_the_process(bench):
     before = bench.growth.memory_mb(os.getpid())
     block = np.ones(8_000_000)  # 64 MB
