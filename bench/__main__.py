@@ -20,13 +20,16 @@ SCRIPTS = (
     "demonstrations",
     "experts",
     "chunk_latency",
+    "stitching",
+    "whole_graph",
+    "closed_loop",
 )
-LIMIT_S = 1800
+LIMIT_S = 3600
 
 
 @dataclass(frozen=True)
 class Args:
-    """Run every benchmark with its defaults, about half an hour in all."""
+    """Run every benchmark with its defaults, about an hour and a half in all."""
 
     save: bool = False
     """Write bench/results/*.md."""

@@ -26,11 +26,11 @@ from smp_policy.learn import trace
 from smp_policy.learn.parity import random_inputs
 from smp_policy.run import graphs
 from smp_policy.run.backend_onnx import OnnxBackend
-from smp_policy.run.backend_torch import load, save
+from smp_policy.run.backend_torch import TorchBackend, load, save
 from smp_policy.run.contract import Contract
 from smp_policy.run.normaliser import Normaliser
 from smp_policy.run.open import open_policy
-from smp_policy.run.policy import Query
+from smp_policy.run.policy import Policy, Query
 from smp_policy.smp.config import PRESETS, Selection, SMPConfig
 from smp_policy.smp.policy import SkillMoEPolicy
 
@@ -84,10 +84,10 @@ def durations_ns(actions: Sequence[Callable[[], object]], count: int) -> np.ndar
     return samples
 
 
-def chunk_rows(preset: str, folder: Path, count: int) -> list[tuple[object, ...]]:
-    """Policy.act of both backends."""
+def made_up() -> Query:
+    """An observation."""
     rng = np.random.default_rng(0)
-    query = Query(
+    return Query(
         task="task 0",
         q=rng.normal(size=len(names.JOINTS)),
         target=rng.normal(size=len(names.JOINTS)),
@@ -95,6 +95,11 @@ def chunk_rows(preset: str, folder: Path, count: int) -> list[tuple[object, ...]
         images={camera: rng.integers(256, size=(240, 320, 3), dtype=np.uint8) for camera in names.CAMERAS},
         committed=rng.normal(size=(2, len(names.JOINTS))),
     )
+
+
+def chunk_rows(preset: str, folder: Path, count: int) -> list[tuple[object, ...]]:
+    """Policy.act of both backends."""
+    query = made_up()
     policies = [open_policy(folder, kind, "cpu") for kind in ("torch", "onnx")]
     # One after the other: in turn, each would find the other's weights in the cache.
     torch_ns, onnx_ns = (durations_ns([lambda p=p: p.act(query)], count)[0] for p in policies)
@@ -118,11 +123,27 @@ def expert_rows(preset: str, folder: Path, count: int) -> list[tuple[object, ...
     ratio = np.median(every_ns) / np.median(few_ns)
     k, reach = len(every.index), "-" if preset == "tiny" else f"{FASTER} times"  # there, nodes cost more than numbers
     return [
-        (preset, "encode, route, select", *milliseconds(encode_ns), "-"),
-        (preset, f"denoise, {len(few.index)} of {k} experts", *milliseconds(few_ns), "-"),
-        (preset, f"denoise, {k} of {k}: {ratio:.1f} times slower", *milliseconds(every_ns), reach),
-        (preset, "open, warmed up", *milliseconds([opened_ns]), "-"),
+        (preset, "ONNX: encode, route, select", *milliseconds(encode_ns), "-"),
+        (preset, f"ONNX: denoise, {len(few.index)} of {k} experts", *milliseconds(few_ns), "-"),
+        (preset, f"ONNX: denoise, {k} of {k}: {ratio:.1f} times slower", *milliseconds(every_ns), reach),
+        (preset, "ONNX: open, warmed up", *milliseconds([opened_ns]), "-"),
     ]
+
+
+def torch_row(preset: str, folder: Path, count: int) -> tuple[object, ...]:
+    """Policy.act in torch, by another selection alone with all experts; how much slower, taken in turn with few."""
+    backend = TorchBackend.of(folder)
+    policy, query, experts = Policy(backend), made_up(), backend.network.config.experts
+    few = backend.network.config
+    every = replace(few, selection=Selection(rule="all"))
+
+    def act(config: SMPConfig) -> None:
+        backend.network.config = config
+        policy.act(query)
+
+    few_ns, every_ns = durations_ns([lambda: act(few), lambda: act(every)], count)
+    ratio = np.median(every_ns) / np.median(few_ns)
+    return (preset, f"chunk, torch, {experts} of {experts}: {ratio:.1f} times slower", *milliseconds(every_ns), "-")
 
 
 def main(args: Args) -> None:
@@ -134,10 +155,12 @@ def main(args: Args) -> None:
         with tempfile.TemporaryDirectory() as place:
             folder = model(Path(place), PRESETS[preset]())
             count = max(1, args.chunks // 10) if preset == "paper" else args.chunks
-            rows += chunk_rows(preset, folder, count) + expert_rows(preset, folder, count)
+            rows += [*chunk_rows(preset, folder, count), torch_row(preset, folder, count)]
+            rows += expert_rows(preset, folder, count)
     notes = (
         f"One thread, CPU. {args.chunks} chunks a row (paper: a tenth), {ACTIVE} of 8 experts active, 10 denoising "
-        "steps, two committed rows. Untrained weights; image and paper see three cameras as 96x96."
+        "steps, two committed rows. Untrained weights; image and paper see three cameras as 96x96. "
+        "What is slower with all experts: of ONNX, denoising; of torch, whole chunks."
     )
     conclude("Latency of a chunk", COLUMNS, rows, notes, args.save)
 

@@ -12,15 +12,14 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NoReturn
 
 import rclpy
 import tyro
 from diagnostic_msgs.msg import DiagnosticArray
 
+from bench.graph import Graph
 from bench.private import private, wait_for
 from bench.report import conclude
 from piper_bringup.data import names
@@ -28,12 +27,10 @@ from piper_bringup.options import Options
 from piper_bringup.process import Process, config_dir
 from piper_bringup.run_node import Starter
 from piper_bringup.seen.report import SUMMARY
-from piper_bringup.supervise import Child, command
 from piper_bringup.system import environment_of, graph
 
 REAL_TIME = (True, False)  # as the graph is, and with no thread of SCHED_FIFO
 WITH_PRIORITY = (names.DRIVER_NODE, "cell")
-TICKS_S = os.sysconf("SC_CLK_TCK")
 COLUMNS = (
     "command thread",
     "lateness p50 / p99 / max ms",
@@ -55,60 +52,6 @@ class Args:
     """Seconds before that, for the graph to come up and the arms to move."""
     save: bool = False
     """Write results/command_loop.md."""
-
-
-class Graph:
-    """The processes of one run; a context manager that ends them."""
-
-    def __init__(self, starter: Starter, processes: tuple[Process, ...]) -> None:
-        self._starter, self._processes = starter, processes
-        self._children: list[Child] = []
-        self._said: list[str] = []
-
-    def __enter__(self) -> Graph:
-        try:
-            for process in self._processes:
-                self._children.append(Child.start(process, command(process, config_dir()), self._note))
-            for process in (process for process in self._processes if process.lifecycle):
-                problem = self._starter.bring_up(process.name, lambda: bool(self._dead()))
-                if problem is not None:
-                    self.give_up(f"{process.name} did not start: {problem}")
-        except BaseException:
-            self.__exit__()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for child in reversed(self._children):
-            child.end(lambda child=child: child.process.patience_s)
-
-    def run(self, seconds: float) -> None:
-        """Let it run; SystemExit with what was said last when a process ends."""
-        end_s = time.monotonic() + seconds
-        while time.monotonic() < end_s:
-            self._starter.spin()
-            if dead := self._dead():
-                self.give_up(f"{', '.join(dead)} ended")
-
-    def give_up(self, why: str) -> NoReturn:
-        """SystemExit with what the processes said last."""
-        raise SystemExit("\n".join([*self._said[-40:], f"command_loop: {why}, see above"]))
-
-    def cpu_seconds(self) -> dict[str, float]:
-        """CPU time so far of each node."""
-        return {child.process.name: cpu_seconds(child.popen.pid) for child in self._children}
-
-    def _dead(self) -> list[str]:
-        return [child.process.name for child in self._children if child.returncode is not None]
-
-    def _note(self, name: str, line: str) -> None:
-        self._said.append(f"{name:>12} | {line}")
-
-
-def cpu_seconds(pid: int) -> float:
-    """User and system time of a living process."""
-    after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(after_name[11]) + int(after_name[12])) / TICKS_S
 
 
 def scheduler() -> str:

@@ -50,7 +50,7 @@ def circumstances() -> str:
     command = shlex.join(["python", "-m", f"bench.{Path(sys.argv[0]).stem}", *sys.argv[1:]])
     lines = (
         f"command: `{command}`",
-        f"commit: {_commit()}",
+        f"commit: {commit()}",
         f"machine: {_cpu()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the end, "
         f"{_stolen():.1%} of their time given to other machines of the host",
         f"system: {platform.system()} {platform.release()}, Python {platform.python_version()}",
@@ -59,15 +59,17 @@ def circumstances() -> str:
     return "\n".join(f"- {line}" for line in lines)
 
 
-def _commit() -> str:
+def commit() -> str:
+    """Short hash of what lies here; says so where it was changed since."""
+
     def git(*arguments: str) -> str:
         return subprocess.run(
             ["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, check=False
         ).stdout.strip()
 
-    commit = git("rev-parse", "--short", "HEAD") or "none"
+    head = git("rev-parse", "--short", "HEAD") or "none"
     changed = git("status", "--porcelain", "--", ".", f":(exclude){RESULTS.relative_to(ROOT)}")
-    return commit + (" with changes" if changed else "")
+    return head + (" with changes" if changed else "")
 
 
 def _cpu_time() -> tuple[int, int]:
