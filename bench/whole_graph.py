@@ -30,8 +30,8 @@ from bench.watch import LISTENER, Watch, watch
 from piper_bringup.models import admit, chosen
 from piper_bringup.options import OptionError, Options
 from piper_bringup.process import config_dir
-from piper_bringup.seen.report import SUMMARY
 from piper_bringup.run_node import Starter
+from piper_bringup.seen.report import SUMMARY
 from piper_bringup.system import environment_of, graph
 
 COLUMNS = ("from", "to", "samples", "p50 ms", "p99 ms", "max ms")
