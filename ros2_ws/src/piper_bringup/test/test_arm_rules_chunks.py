@@ -9,6 +9,8 @@ import pytest
 from rig import READY_RAD, Rig
 
 from piper_bringup.arm import messages
+from piper_bringup.arm.clock import Clock
+from piper_bringup.arm.intake import Intake
 from piper_bringup.arm.safety import Mode, Reason
 from piper_bringup.data import names
 
@@ -157,6 +159,16 @@ def test_a_flood_is_refused_and_named(rig):
     assert np.abs(np.diff(told[:, 0])).max() <= 1.5 * 0.01 + 1e-9  # what little got through is limited as ever
     rig.run(1.5)
     assert rig.mode() == Mode.HOLD
+
+
+def test_two_chunks_may_come_at_once_and_a_flood_ends_with_a_quiet_period():
+    now_ns = 0
+    intake = Intake(Clock(lambda: now_ns, lambda: now_ns), 10_000_000)
+    said = []
+    for now_ns in (0, 0, 1, 9_000_000, 18_000_000, 28_000_000, 38_000_000):  # noqa: B007
+        said.append(intake.admit())
+    assert said == [True, True, False, False, False, True, True]
+    assert intake.take() == (None, 3)
 
 
 def test_a_clock_jump_holds_and_is_named(rig):

@@ -17,14 +17,18 @@ class Intake:
         self._lock = threading.Lock()
         self._chunk: Chunk | None = None
         self._floods = 0
-        self._offered_ns = -(1 << 62)
+        self._due_ns = -(1 << 62)  # from a period before this on, another chunk is taken
 
     def admit(self) -> bool:
-        """Whether another chunk may be offered now; a flood is refused before it costs anything."""
+        """Whether another chunk may be offered now; a flood is refused before it costs anything.
+
+        Two may come at once, then one a period: the chunk that ends a run comes when it has to. Each that is refused
+        has the next one wait for a whole period, so that nothing gets through while a flood lasts.
+        """
         now_ns = self._clock.mono_ns()
         with self._lock:
-            flood = now_ns - self._offered_ns < self._period_ns
-            self._offered_ns = now_ns
+            flood = now_ns < self._due_ns - self._period_ns
+            self._due_ns = now_ns + 2 * self._period_ns if flood else max(now_ns, self._due_ns) + self._period_ns
             self._floods += flood
         return not flood
 
