@@ -141,18 +141,18 @@ class Rig:
         return np.concatenate(rows) if rows else np.zeros(14)
 
     def answered(self) -> Rig:
-        """Every motor has told its limits, and both arms their firmware."""
+        """Connected; every motor has told its limits, and both arms their firmware."""
 
         def told(arm: str) -> bool:
             feedback = self.core.feedback.get(arm)
             return feedback is not None and feedback.limits is not None and bool(feedback.firmware)
 
+        self.run(1.3)
         self.run_until(lambda: all(map(told, self.arms)))
         return self
 
     def enabled(self) -> Rig:
         """Connected and enabled, holding."""
-        self.run(1.3)
         self.answered()
         assert self.core.safety.mode == Mode.DISABLED, self.core.safety.mode
         result = self.ask("enable")
