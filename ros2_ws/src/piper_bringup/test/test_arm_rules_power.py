@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 from rig import READY_RAD, Rig
@@ -136,9 +138,10 @@ def test_s13_nothing_follows_the_stop_frame(rig):
         arm.set_point(READY_RAD, 0.02, 1.0, 50.0)
         arm._wake.release()
     rig.wait(lambda: all(arm.idle() for arm in rig.arms.values()))
-    rig.wait(lambda: all(side.port._inbox for side in rig.sides.values()))
     for side in rig.sides.values():
         side.heard.clear()
+        rig.wait(lambda side=side: side.step(rig.ns) >= 0 and ESTOP in {i for i, _ in side.heard})
+        time.sleep(0.05)  # what might follow would be on its way
         side.step(rig.ns)
         assert [i for i, _ in side.heard][-1] == ESTOP
         assert ENABLE not in {i for i, _ in side.heard}
