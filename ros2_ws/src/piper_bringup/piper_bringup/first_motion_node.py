@@ -2,7 +2,8 @@
 
     python -m piper_bringup.first_motion_node
 
-Wants both arms enabled and the speed at 10 %. Ctrl-C: the arms stop and hold within one cycle of the driver.
+Wants both arms enabled and the speed at 10 %. Ctrl-C: the arms go on to the end of the chunk that they were given last,
+0.8 s at most, and hold there.
 """
 
 from __future__ import annotations

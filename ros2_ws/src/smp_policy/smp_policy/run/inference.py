@@ -33,7 +33,7 @@ class Inference:
             text = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
             return Ending(Why.INFERENCE_FAILED, topics.UNKNOWN, text)
         finally:
-            self.since_ns = 0  # when the answer that is waited for was asked for, monotonic; 0: none is
+            self.since_ns = 0
 
     def slow(self, took_ns: int) -> Trouble:
         """It took too long."""
