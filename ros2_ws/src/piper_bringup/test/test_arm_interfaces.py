@@ -62,7 +62,7 @@ def answering(folder, monkeypatch, text: str, code: int = 0) -> None:
     """An `ip` that says this."""
     (folder / "said").write_text(text)
     tool = folder / "ip"
-    tool.write_text(f"#!/bin/sh\nwhile read -r line; do echo \"$line\"; done <{folder / 'said'}\nexit {code}\n")
+    tool.write_text(f'#!/bin/sh\nwhile read -r line; do echo "$line"; done <{folder / "said"}\nexit {code}\n')
     tool.chmod(0o755)
     monkeypatch.setenv("PATH", str(folder))
 

@@ -66,9 +66,7 @@ def test_a_topic_that_is_due_is_missed_once_and_its_coming_is_told():
             silence.heard(due.topic, step * STEP_NS)
         found += [(step, outage) for outage in silence.check(step * STEP_NS)]
     assert [step for step, _ in found] == [51, 70]
-    assert found[0][1].text == (
-        "/cam_head/image_raw has not come once in 5 s: its camera node should be publishing it"
-    )
+    assert found[0][1].text == ("/cam_head/image_raw has not come once in 5 s: its camera node should be publishing it")
     assert found[1][1].text == "/cam_head/image_raw from its camera node is back"
 
 

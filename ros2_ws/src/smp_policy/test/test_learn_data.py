@@ -11,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from learn_rig import TASKS, dataset, episode, picture
 
+from piper_bringup.cell import demonstrate, record
+from piper_bringup.cell.graphics import NoGraphics
 from piper_bringup.data import names
-from piper_bringup.data.episode import EpisodeError, write
+from piper_bringup.data.episode import EpisodeError, read, write
 from smp_policy.learn import data as demonstrations
 from smp_policy.learn import pictures as album
 from smp_policy.learn.loop import displaced
@@ -153,7 +155,7 @@ def test_pictures_are_decoded_once_and_belong_to_their_rows(tmp_path, monkeypatc
     seen = album.pictures(data.paths, names.CAMERAS, tmp_path / "cache", processes=1)
     assert seen.shape == (80, 3, 3, 96, 96)
     _, held = demonstrations.split(data, 1, seed=0)  # fewer rows, the same pictures
-    sampler = SegmentSampler.of(held, fit(held, with_target=False), 2, 4, 16, "cpu", seen)
+    sampler = SegmentSampler.of(held, fit(held, with_target=False), 2, 4, 16, "cpu", torch.as_tensor(seen))
     batch, _ = sampler.batch(torch.tensor([3]))
     number = int(held.picture[0]) // 20  # of the episode: two seeds of each task
     for step, row in enumerate((3, 7)):
@@ -164,10 +166,51 @@ def test_pictures_are_decoded_once_and_belong_to_their_rows(tmp_path, monkeypatc
     assert np.array_equal(album.pictures(data.paths, names.CAMERAS, tmp_path / "cache", processes=1), seen)
 
 
+def test_of_thinned_rows_each_has_its_own_picture(tmp_path):
+    data = demonstrations.load([dataset(tmp_path / "data", 2, rows=22, images=True)])
+    seen = album.pictures(data.paths, names.CAMERAS, tmp_path / "cache", processes=1, every=5)
+    thin = album.thinned(data, 5)
+    assert len(seen) == 20 and [len(thin), *np.diff(thin.first)] == [4, 3, 3, 3, 3]  # 15 rows before the way home
+    for place, row in zip(thin.picture, np.tile((0, 5, 10), 4), strict=True):
+        seed = place // 5 % 2  # 22 rows have five pictures
+        shades = seen[place, :, :, 48, 48].astype(int)
+        assert np.abs(shades - [picture(seed, row, camera)[48, 48] for camera in range(3)]).max() <= 3
+    every = np.concatenate([data.first[i] + np.arange(0, 15, 5) for i in range(4)])
+    assert np.array_equal(thin.state, data.state[every]) and np.array_equal(thin.objects, data.objects[every])
+    _, held = demonstrations.split(thin, 1, seed=0)
+    assert len(held.state) == len(held.picture) == 3
+    with pytest.raises(ValueError, match="1 of 4 episodes: thin them out before they are split"):
+        album.thinned(demonstrations.split(data, 1, seed=0)[1], 5)
+
+
+def test_pictures_that_were_never_taken_are_drawn(tmp_path):
+    """The same as `demonstrate --images` would have written, and none of another world."""
+    args = demonstrate.Args(out=tmp_path, tasks=("lift_bar",), episodes=1, first_seed=300)
+    assert demonstrate.make("lift_bar", 300, args) == ""
+    path = record.path_of(tmp_path, "lift_bar", 300)
+    try:
+        seen = album.decoded(path, names.CAMERAS, 40)
+    except NoGraphics as why:
+        pytest.skip(str(why))
+    pictured = replace(args, out=tmp_path / "pictured", images=True)
+    assert demonstrate.make("lift_bar", 300, pictured) == ""
+    assert np.array_equal(seen, album.decoded(record.path_of(pictured.out, "lift_bar", 300), names.CAMERAS, 40))
+    there = read(path)
+    moved = replace(there, objects=there.objects + 0.01)
+    with pytest.raises(EpisodeError, match=r"objects row 0: 0\.01 m off where they are when it is played here"):
+        album.seen_in(moved, names.CAMERAS, 40)
+    with pytest.raises(EpisodeError, match="it cannot be played again"):
+        album.seen_in(replace(there, objects=None), names.CAMERAS, 40)
+
+
 def test_an_episode_without_a_camera_is_named(tmp_path):
-    data = demonstrations.load([dataset(tmp_path / "data", 1)], with_objects=False)
-    with pytest.raises(EpisodeError, match=r"left_there_000000.hdf5: images/head: missing; the episode has none"):
-        album.decoded(data.paths[0], names.CAMERAS)
+    path = tmp_path / "a.hdf5"
+    write(path, replace(episode(TASKS[0], 0), source="rosbag"))
+    with pytest.raises(EpisodeError, match=r"a.hdf5: images/head: missing in an episode of left_there, which has none"):
+        album.decoded(path, names.CAMERAS)
+    write(path, episode("left_there", 0))
+    with pytest.raises(EpisodeError, match=r"a.hdf5: no pictures, and it cannot be played again: no task 'left_there'"):
+        album.decoded(path, names.CAMERAS)  # said to be of the cell, which has no such task
 
 
 def test_what_is_learned_is_the_way_that_was_meant_from_where_a_push_has_led(tmp_path):

@@ -72,7 +72,7 @@ def test_episodes_of_other_tasks_or_without_what_the_model_reads_are_refused(tmp
     data = learn_rig.dataset(tmp_path / "data", episodes=1)
     with pytest.raises(EpisodeError, match="no episode of lift, pour in"):
         export.run(Args(rig.folder(tmp_path / "other"), data=(data,), observations=1))
-    with pytest.raises(EpisodeError, match="lacks camera head"):
+    with pytest.raises(EpisodeError, match="no pictures, and it cannot be played again: no task"):
         export.run(Args(of_data(tmp_path / "seeing", rig.seeing(cameras=3)), data=(data,), observations=1))
     bare = learn_rig.dataset(tmp_path / "bare", episodes=1, objects=False)
     with pytest.raises(ContractError, match=r"query\.objects: none"):

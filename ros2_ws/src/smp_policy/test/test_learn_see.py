@@ -15,7 +15,6 @@ from smp_policy.learn import data as demonstrations
 from smp_policy.learn import eyes, finetune, journal, see, train
 from smp_policy.learn.checkpoint import CheckpointError
 from smp_policy.learn.normalise import fit
-from smp_policy.learn.pictures import PIXELS
 from smp_policy.run.backend_torch import TorchBackend
 from smp_policy.run.contract import ContractError
 from smp_policy.run.policy import Policy, Query
@@ -31,8 +30,7 @@ def folder(tmp_path_factory):
     """A data set whose pictures say by their shade which seed, and so which place, they show; and eyes for it."""
     folder = tmp_path_factory.mktemp("see")
     dataset(folder / "data", episodes=3, rows=20, images=True)
-    args = see.Args((folder / "data",), folder / "eyes", steps=120, batch=16, held_out=1, device="cpu", encoder=SEES)
-    see.run(args)
+    see.run(see.Args((folder / "data",), folder / "eyes", 120, 16, 4, held_out=1, device="cpu", encoder=SEES))
     return folder
 
 
@@ -45,7 +43,8 @@ def test_eyes_learn_to_tell_where_things_are(folder):
 
 
 def test_stopped_and_taught_again_they_end_the_same_bit_for_bit(folder, tmp_path, monkeypatch):
-    whole = see.Args((folder / "data",), tmp_path / "whole", 8, 4, held_out=1, save_every=3, device="cpu", encoder=SEES)
+    paths, out = (folder / "data",), tmp_path / "whole"
+    whole = see.Args(paths, out, 8, 4, 2, held_out=1, save_every=3, device="cpu", encoder=SEES)
     see.run(whole)
     halves, real = replace(whole, out=tmp_path / "halves"), see.step
 
@@ -74,12 +73,9 @@ def test_a_policy_is_trained_on_what_frozen_eyes_see_and_then_with_them(folder):
     )  # fmt: skip
     contract = train.run(staged)
     assert contract.cameras == names.CAMERAS
-    assert not (folder / "model" / PIXELS).exists()  # decoded once, beside the eyes
     taught, model = load_file(folder / "eyes" / eyes.FILE), load_file(folder / "model" / "model.safetensors")
     assert all(torch.equal(value, model[f"encoder.cameras.{name}"]) for name, value in taught.items())
-    finetune.run(
-        finetune.Args(folder / "model", (folder / "data",), folder / "joint", steps=3, batch=2, device="cpu")
-    )
+    finetune.run(finetune.Args(folder / "model", (folder / "data",), folder / "joint", steps=3, batch=2, device="cpu"))
     joint = load_file(folder / "joint" / "model.safetensors")
     assert not all(torch.equal(value, joint[f"encoder.cameras.{name}"]) for name, value in taught.items())
     images = {camera: np.full((240, 320, 3), 90, np.uint8) for camera in names.CAMERAS}

@@ -133,15 +133,12 @@ def split(data: Demonstrations, held_out: int, seed: int) -> tuple[Demonstration
 def subset(data: Demonstrations, episodes: NDArray[np.int64]) -> Demonstrations:
     """The episodes with these numbers, in this order."""
     rows = np.concatenate([np.arange(data.first[i], data.first[i + 1]) for i in episodes])
-    return replace(
-        data,
-        first=np.cumsum([0, *np.diff(data.first)[episodes]]),
-        task=data.task[episodes],
-        state=data.state[rows],
-        target=data.target[rows],
-        action=data.action[rows],
-        pushed=data.pushed[rows],
-        objects=None if data.objects is None else data.objects[rows],
-        phase=data.phase[rows],
-        picture=data.picture[rows],
-    )
+    first = np.cumsum([0, *np.diff(data.first)[episodes]])
+    return replace(of_rows(data, rows), first=first, task=data.task[episodes])
+
+
+def of_rows(data: Demonstrations, rows: NDArray[np.int64]) -> Demonstrations:
+    """Every table of these rows alone; `first` and `task`, which count episodes, are the caller's to set."""
+    tables = ("state", "target", "action", "pushed", "objects", "phase", "picture")
+    parts = {name: getattr(data, name) for name in tables}
+    return replace(data, **{name: None if part is None else part[rows] for name, part in parts.items()})

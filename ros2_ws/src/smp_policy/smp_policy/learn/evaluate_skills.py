@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from piper_bringup.data import images, names
+from piper_bringup.data import names
 from piper_bringup.data.episode import Episode, EpisodeError, read
 from piper_bringup.data.episode_files import find
 from smp_policy.learn.data import meant
+from smp_policy.learn.pictures import seen_in
 from smp_policy.run.contract import Contract
 from smp_policy.smp import gate as gates
 from smp_policy.smp import indicators
@@ -89,27 +90,17 @@ def steps_of(episodes: Sequence[Episode], contract: Contract) -> Steps:
 
 
 def _seen_by(e: Episode, row: NDArray[np.int64], contract: Contract) -> tuple:
-    """Normalised proprioception, slots or None, pictures or None, and chunks, at rows of an episode."""
+    """Normalised proprioception, slots or None, pictures or None, and chunks, at rows 0, stride, ... of an episode."""
     normaliser = contract.normaliser
     chunk = meant(e)[np.minimum(row[:, None] + np.arange(contract.config.rows), len(e) - 1)]
     if contract.needs_objects and e.objects is None:
         raise EpisodeError(f"objects: none in an episode of {e.task}; the model reads the cell's ground truth")
-    pictures = None
-    if contract.cameras:
-        if missing := [camera for camera in contract.cameras if camera not in e.images]:
-            raise EpisodeError(f"images: an episode of {e.task} lacks camera {missing[0]}, which the model reads")
-        pictures = np.stack([_pictures(e, i, contract.cameras) for i in row])
     return (
         normaliser.proprio(e.state[row], e.target[row]),
         normaliser.slots(e.objects[row]) if contract.needs_objects else None,
-        pictures,
+        seen_in(e, contract.cameras, contract.stride) if contract.cameras else None,
         normaliser.encode(chunk, e.target[row]),
     )
-
-
-def _pictures(e: Episode, row: int, cameras: Sequence[str]) -> NDArray[np.uint8]:
-    shots = [images.policy_image(images.decode_jpeg(e.images[camera][row])) for camera in cameras]
-    return np.stack([shot.transpose(2, 0, 1) for shot in shots])
 
 
 def _phases(e: Episode, row: NDArray[np.int64], phases: tuple[str, ...]) -> NDArray[np.int64]:

@@ -21,6 +21,7 @@ import numpy as np
 import torch
 import tyro
 
+from piper_bringup.cell.graphics import NoGraphics
 from piper_bringup.data.episode import EpisodeError
 from smp_policy.learn import data as demonstrations
 from smp_policy.learn import journal
@@ -151,7 +152,8 @@ def run(args: Args) -> Contract:
         print(f"goes on at step {training.step}")
     shape = (contract.normaliser, args.length, contract.stride, contract.config.rows, args.device)
     if contract.cameras:
-        shape += (pictures(data.paths, contract.cameras, args.out, processes=os.cpu_count() or 1),)
+        seen = pictures(data.paths, contract.cameras, args.out, processes=os.cpu_count() or 1)
+        shape += (torch.as_tensor(seen).to(args.device),)  # once, for both samplers
     held = SegmentSampler.of(held_data, *shape)
     print(f"{len(data)} episodes; the model knows {', '.join(contract.tasks)}")
     sampler, ranks = SegmentSampler.of(training_data, *shape), Ranks(0, 1, args.device)
@@ -166,9 +168,7 @@ def run(args: Args) -> Contract:
 def _numbered(data: Demonstrations, contract: Contract) -> Demonstrations:
     """With the task numbers of the model."""
     number = np.array([contract.task_number(task) for task in data.tasks])
-    return dataclasses.replace(
-        data, task=number[data.task], tasks=contract.tasks, instructions=contract.instructions
-    )
+    return dataclasses.replace(data, task=number[data.task], tasks=contract.tasks, instructions=contract.instructions)
 
 
 def main() -> None:
@@ -176,7 +176,7 @@ def main() -> None:
     try:
         args = tyro.cli(Args, prog="python -m smp_policy.learn.finetune", description=__doc__)
         run(args)
-    except (EpisodeError, CheckpointError, ContractError, FloatingPointError, OSError, ValueError) as error:
+    except (EpisodeError, CheckpointError, ContractError, FloatingPointError, NoGraphics, OSError, ValueError) as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
         sys.exit("stopped; run the same line again to go on from the last checkpoint")

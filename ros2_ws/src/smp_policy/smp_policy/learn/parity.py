@@ -19,6 +19,7 @@ from torch import Tensor
 from piper_bringup.data import images
 from piper_bringup.data.episode import Episode, EpisodeError, read
 from piper_bringup.data.episode_files import find
+from smp_policy.learn.pictures import shown
 from smp_policy.run import graphs
 from smp_policy.run.backend_onnx import OnnxBackend
 from smp_policy.run.backend_torch import TorchBackend
@@ -168,14 +169,13 @@ def recorded_inputs(backend: TorchBackend, paths: Sequence[Path], count: int, se
     for number, path in enumerate(files):
         share = (number + 1) * count // len(files) - number * count // len(files)
         episode = read(path, images=bool(contract.cameras)) if share else None
+        frames = shown(episode, contract.cameras) if share and contract.cameras else {}
         for row in np.linspace(1, len(episode) - 2, share).astype(int) if share else ():
-            yield policy.inputs(_query(episode, row, contract))
+            pictures = {camera: images.decode_jpeg(jpegs[row]) for camera, jpegs in frames.items()}
+            yield policy.inputs(_query(episode, row, pictures))
 
 
-def _query(episode: Episode, row: int, contract: Contract) -> Query:
-    if missing := [camera for camera in contract.cameras if camera not in episode.images]:
-        raise EpisodeError(f"images: an episode of {episode.task} lacks camera {missing[0]}, which the model reads")
-    pictures = {camera: images.decode_jpeg(episode.images[camera][row]) for camera in contract.cameras}
+def _query(episode: Episode, row: int, pictures: dict[str, NDArray[np.uint8]]) -> Query:
     return Query(
         task=episode.task,
         q=episode.state[row],

@@ -1,4 +1,4 @@
-"""Pictures of a data set as the policy sees them, decoded once into one file that training maps into memory."""
+"""Pictures of a data set as the policy sees them, made once into one file that training maps into memory."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import hashlib
 import json
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from itertools import pairwise, repeat
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -13,59 +15,95 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from piper_bringup.data.episode import EpisodeError, read
+from piper_bringup.cell import record
+from piper_bringup.cell.draw import drawn
+from piper_bringup.data.episode import Episode, EpisodeError, read
 from piper_bringup.data.images import POLICY_SIDE_PX, decode_jpeg, policy_image
+from smp_policy.learn.data import Demonstrations, of_rows
 
 PIXELS, KEY = "pictures.npy", "pictures.json"
 
 
-def pictures(paths: Sequence[Path], cameras: Sequence[str], folder: Path, processes: int) -> NDArray[np.uint8]:
-    """(R, cameras, 3, px, px) of every row of ``paths``, one behind the other; read-only, on disk in ``folder``.
+def pictures(
+    paths: Sequence[Path], cameras: Sequence[str], folder: Path, processes: int, every: int = 1
+) -> NDArray[np.uint8]:
+    """(R, cameras, 3, px, px) of rows 0, every, ... of each of ``paths``; read-only, on disk in ``folder``.
 
-    Made once for a list of files: 83 kB a row with three cameras. Raises EpisodeError for an episode without one of
-    the cameras or with a damaged picture, OSError for a full disk.
+    Made once for a list of files: 83 kB a row with three cameras. Episodes of the cell without pictures are drawn.
+    Raises EpisodeError for an episode that lacks one of the cameras or has a damaged picture, OSError for a full disk,
+    NoGraphics where nothing can be drawn.
     """
-    key = _key(paths, cameras)
+    key = _key(paths, cameras, every)
     if _key_there(folder) != key:
-        _make(paths, cameras, folder, processes)
+        _make(paths, cameras, folder, processes, every)
         (folder / KEY).write_text(json.dumps(key))
     return np.load(folder / PIXELS, mmap_mode="c")  # torch warns of "r"
 
 
-def decoded(path: Path, cameras: Sequence[str]) -> NDArray[np.uint8]:
-    """(T, cameras, 3, px, px) of one episode. Raises EpisodeError."""
-    episode = read(path)
-    if missing := [camera for camera in cameras if camera not in episode.images]:
-        there = ", ".join(episode.images) or "none"
-        raise EpisodeError(f"{path}: images/{missing[0]}: missing; the episode has {there}")
-    rows = np.empty((len(episode), len(cameras), 3, POLICY_SIDE_PX, POLICY_SIDE_PX), np.uint8)
+def decoded(path: Path, cameras: Sequence[str], every: int = 1) -> NDArray[np.uint8]:
+    """`seen_in` of the episode in a file."""
+    try:
+        return seen_in(read(path), cameras, every)
+    except EpisodeError as error:
+        raise EpisodeError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from error
+
+
+def seen_in(episode: Episode, cameras: Sequence[str], every: int = 1) -> NDArray[np.uint8]:
+    """(T', cameras, 3, px, px) of rows 0, every, ... of an episode. Raises EpisodeError, NoGraphics."""
+    frames = shown(episode, cameras, every)
+    rows = np.empty((len(frames[cameras[0]]), len(cameras), 3, POLICY_SIDE_PX, POLICY_SIDE_PX), np.uint8)
     for c, camera in enumerate(cameras):
-        for t, jpeg in enumerate(episode.images[camera]):
+        for t, jpeg in enumerate(frames[camera]):
             try:
                 rows[t, c] = policy_image(decode_jpeg(jpeg)).transpose(2, 0, 1)
             except ValueError as error:
-                raise EpisodeError(f"{path}: images/{camera} row {t}: {error}") from error
+                raise EpisodeError(f"images/{camera} row {t * every}: {error}") from error
     return rows
 
 
-def _make(paths: Sequence[Path], cameras: Sequence[str], folder: Path, processes: int) -> None:
+def shown(episode: Episode, cameras: Sequence[str], every: int = 1) -> dict[str, Sequence[bytes]]:
+    """Camera -> JPEG of rows 0, every, ...; drawn where an episode of the cell has none. Raises as `seen_in`."""
+    if not episode.images and episode.source == record.SOURCE:
+        return drawn(episode, cameras, every)
+    if missing := [camera for camera in cameras if camera not in episode.images]:
+        there = ", ".join(episode.images) or "none"
+        raise EpisodeError(f"images/{missing[0]}: missing in an episode of {episode.task}, which has {there}")
+    return {camera: episode.images[camera][::every] for camera in cameras}
+
+
+def thinned(data: Demonstrations, every: int) -> Demonstrations:
+    """Rows 0, every, ... of each episode; ``picture`` counts as in ``pictures(data.paths, ..., every)``.
+
+    data: as loaded, all of ``data.paths``. Raises ValueError for a part of them.
+    """
+    if len(data) != len(data.paths):
+        raise ValueError(f"{len(data)} of {len(data.paths)} episodes: thin them out before they are split")
+    rows = [np.arange(begin, end, every) for begin, end in pairwise(data.first)]
+    lengths = np.diff(data.picture[data.first[:-1]])  # of whole episodes, but for the last
+    begins = np.cumsum([0, *-(-lengths // every)])
+    picture = [begin + np.arange(len(own)) for begin, own in zip(begins, rows, strict=True)]
+    first = np.cumsum([0, *map(len, rows)])
+    return replace(of_rows(data, np.concatenate(rows)), first=first, picture=np.concatenate(picture))
+
+
+def _make(paths: Sequence[Path], cameras: Sequence[str], folder: Path, processes: int, every: int) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / KEY).unlink(missing_ok=True)
-    lengths = [len(read(path, images=False)) for path in paths]
+    lengths = [-(-len(read(path, images=False)) // every) for path in paths]
     shape = (sum(lengths), len(cameras), 3, POLICY_SIDE_PX, POLICY_SIDE_PX)
     file = np.lib.format.open_memmap(folder / PIXELS, "w+", np.uint8, shape)
     row = 0
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        waiting = pool.map(decoded, paths, [tuple(cameras)] * len(paths))
-        for rows in tqdm(waiting, "decoding", total=len(paths), unit="file", disable=None):
+        waiting = pool.map(decoded, paths, repeat(tuple(cameras)), repeat(every))
+        for rows in tqdm(waiting, "pictures", total=len(paths), unit="file", disable=None):
             file[row : row + len(rows)] = rows
             row += len(rows)
     file.flush()
 
 
-def _key(paths: Sequence[Path], cameras: Sequence[str]) -> dict[str, object]:
+def _key(paths: Sequence[Path], cameras: Sequence[str], every: int) -> dict[str, object]:
     files = [[path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in paths]
-    return {"files": hashlib.sha256(json.dumps(files).encode()).hexdigest(), "cameras": list(cameras)}
+    return {"files": hashlib.sha256(json.dumps(files).encode()).hexdigest(), "cameras": list(cameras), "every": every}
 
 
 def _key_there(folder: Path) -> object:

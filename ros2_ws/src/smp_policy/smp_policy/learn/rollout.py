@@ -111,9 +111,7 @@ def _query(
     )
 
 
-def _summary(
-    world: World, seed: int, t_ns: int, steps: list, targets: list, broke: str, driver: Driver
-) -> Rollout:
+def _summary(world: World, seed: int, t_ns: int, steps: list, targets: list, broke: str, driver: Driver) -> Rollout:
     chunks, q, latency_s = zip(*steps, strict=True)
     goals = world.goals_reached()
     return Rollout(

@@ -17,6 +17,7 @@ import math
 import os
 import sys
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from tqdm import tqdm
 
+from piper_bringup.cell.graphics import NoGraphics
 from piper_bringup.data import names
 from piper_bringup.data.episode import EpisodeError
 from smp_policy.learn import data as demonstrations
@@ -38,7 +40,7 @@ from smp_policy.learn.journal import Journal
 from smp_policy.learn.loop import LOG_EVERY, has_bfloat16
 from smp_policy.learn.memory import keep_memory
 from smp_policy.learn.normalise import fit
-from smp_policy.learn.pictures import pictures
+from smp_policy.learn.pictures import pictures, thinned
 from smp_policy.run.contract import ContractError
 from smp_policy.run.normaliser import Normaliser
 from smp_policy.smp import config as presets
@@ -56,13 +58,15 @@ class Args:
     """Teach the cameras' networks where things are."""
 
     data: tyro.conf.Positional[tuple[Path, ...]]
-    """Episode files with pictures and objects, or folders of them."""
+    """Episode files with objects, or folders of them; those of the cell without pictures are drawn."""
     out: Path
     """Folder of the eyes."""
     steps: int = 6_000
     """Optimiser steps: 384 000 pictures of each camera."""
     batch: int = 64
     """Rows a step."""
+    every: int = 10
+    """Of so many rows one is looked at: neighbours show nearly the same, other episodes show other places."""
     lr: float = 1e-3
     """Peak of the learning rate; cosine to 0."""
     held_out: int = 20
@@ -75,7 +79,7 @@ class Args:
     """As the policy's; its cameras are what is trained."""
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch", "held_out", "save_every"):
+        for name in ("steps", "batch", "every", "held_out", "save_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"--{name.replace('_', '-')} is {getattr(self, name)}, at least 1 is needed")
 
@@ -87,31 +91,30 @@ class Args:
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """Pictures, tasks, and normalised joints and slots of some rows."""
+    """Pictures, tasks, and normalised joints and slots of some rows, on one device."""
 
-    pictures: NDArray[np.uint8]  # (R', cameras, 3, px, px) of all rows loaded
-    picture: NDArray[np.int64]  # (R,) which of them
-    task: NDArray[np.int64]  # (R,)
-    joints: NDArray[np.float32]  # (R, 14)
-    slots: NDArray[np.float32]  # (R, slots, F)
+    pictures: Tensor  # (R', cameras, 3, px, px) uint8 of all rows loaded
+    picture: Tensor  # (R,) which of them
+    task: Tensor  # (R,)
+    joints: Tensor  # (R, 14)
+    slots: Tensor  # (R, slots, F)
 
     @staticmethod
-    def of(data: Demonstrations, seen: NDArray[np.uint8], normaliser: Normaliser) -> Rows:
-        """Rows of ``data``."""
+    def of(data: Demonstrations, seen: Tensor, normaliser: Normaliser) -> Rows:
+        """Rows of ``data``, where the pictures ``seen`` are."""
+        put = partial(torch.as_tensor, device=seen.device)
         task = np.repeat(data.task, np.diff(data.first))
         joints, slots = normaliser.proprio(data.state, data.target), normaliser.slots(data.objects)
-        return Rows(seen, data.picture, task, joints, slots)
+        return Rows(seen, *map(put, (data.picture, task, joints, slots)))
 
     def __len__(self) -> int:
         """R."""
         return len(self.task)
 
-    def batch(self, index: NDArray[np.int64], device: str) -> tuple[tuple[Tensor, Tensor, Tensor], Tensor]:
+    def batch(self, index: Tensor) -> tuple[tuple[Tensor, Tensor, Tensor], Tensor]:
         """What eyes are given of rows ``index``, and the slots."""
-        order = np.sort(index)  # a disk reads forwards
-        given = self.pictures[self.picture[order]], self.task[order], self.joints[order]
-        put = lambda part: torch.as_tensor(part).to(device)  # noqa: E731
-        return tuple(map(put, given)), put(self.slots[order])
+        order = index.sort().values  # a disk reads forwards
+        return (self.pictures[self.picture[order]], self.task[order], self.joints[order]), self.slots[order]
 
 
 def miss(found: Tensor, slots: Tensor) -> Tensor:
@@ -122,23 +125,26 @@ def miss(found: Tensor, slots: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def off_mm(eyes: Eyes, rows: Rows, index: NDArray[np.int64], scale: NDArray[np.float32], device: str) -> float:
-    """Median distance [mm] between where objects are and where they are seen."""
+def off_mm(eyes: Eyes, rows: Rows, scale: NDArray[np.float32]) -> float:
+    """Median distance [mm] between where objects are and where they are seen, in HELD_ROWS of ``rows``."""
+    index = torch.linspace(0, len(rows) - 1, min(len(rows), HELD_ROWS), device=rows.task.device).long()
     away = []
-    for some in np.array_split(index, max(1, len(index) // 64)):
-        given, slots = rows.batch(some, device)
-        metres = (eyes(*given) - slots)[..., PLACE] * torch.as_tensor(scale[PLACE], device=device)
+    for some in index.split(64):
+        given, slots = rows.batch(some)
+        metres = (eyes(*given) - slots)[..., PLACE] * torch.as_tensor(scale[PLACE], device=slots.device)
         away.append(metres.norm(dim=-1)[slots[..., 0] > 0])
     return float(torch.cat(away).median()) * 1e3
 
 
 def run(args: Args) -> float:
-    """Teach; returns the error on episodes held out [mm]. Raises EpisodeError, CheckpointError, ValueError."""
+    """Teach; returns the error on episodes held out [mm]. Raises what `main` turns into one sentence."""
     keep_memory()
     data = demonstrations.load(args.data)
-    seen = pictures(data.paths, names.CAMERAS[: args.encoder.cameras], args.out, processes=os.cpu_count() or 1)
-    normaliser = fit(data, with_target=False)
-    rows, held = (Rows.of(part, seen, normaliser) for part in demonstrations.split(data, args.held_out, args.seed))
+    cameras = names.CAMERAS[: args.encoder.cameras]
+    made = pictures(data.paths, cameras, args.out, processes=os.cpu_count() or 1, every=args.every)
+    normaliser, seen = fit(data, with_target=False), torch.as_tensor(made).to(args.device)
+    parts = demonstrations.split(thinned(data, args.every), args.held_out, args.seed)
+    rows, held = (Rows.of(part, seen, normaliser) for part in parts)
     torch.manual_seed(args.seed)
     encoder = dataclasses.replace(args.encoder, tasks=len(data.tasks), text=0)
     eyes = Eyes(encoder, data.objects.shape[1:]).to(args.device)
@@ -150,7 +156,7 @@ def run(args: Args) -> float:
     teach(training, rows, held, normaliser.slot_scale, args)
     eyes.load_state_dict(training.ema.shadow)
     save_file({k: v.contiguous() for k, v in eyes.encoder.cameras.state_dict().items()}, args.out / FILE)
-    return off_mm(eyes, held, _spread(held), normaliser.slot_scale, args.device)
+    return off_mm(eyes, held, normaliser.slot_scale)
 
 
 def teach(training: Training, rows: Rows, held: Rows, scale: NDArray[np.float32], args: Args) -> None:
@@ -162,7 +168,7 @@ def teach(training: Training, rows: Rows, held: Rows, scale: NDArray[np.float32]
             bar.update()
             if training.step % LOG_EVERY == 0 or training.step == args.steps:
                 with training.ema.swapped(training.network) as eyes:
-                    told = {"loss": loss, "off_mm": off_mm(eyes, held, _spread(held), scale, args.device)}
+                    told = {"loss": loss, "off_mm": off_mm(eyes, held, scale)}
                 diary.add(training.step, told)
                 bar.set_postfix(told)
             if training.step % args.save_every == 0 or training.step == args.steps:
@@ -174,7 +180,7 @@ def step(training: Training, rows: Rows, args: Args) -> float:
     for group in training.optimiser.param_groups:
         group["lr"] = args.lr * 0.5 * (1.0 + math.cos(math.pi * training.step / args.steps))
     index = torch.randint(len(rows), (args.batch,), generator=training.generator, device=args.device)
-    given, slots = rows.batch(index.cpu().numpy(), args.device)
+    given, slots = rows.batch(index)
     with torch.autocast(args.device.split(":")[0], torch.bfloat16, enabled=has_bfloat16(args.device)):
         loss = miss(training.network(*given), slots)
     training.optimiser.zero_grad(set_to_none=True)
@@ -185,16 +191,12 @@ def step(training: Training, rows: Rows, args: Args) -> float:
     return float(loss.detach())
 
 
-def _spread(held: Rows) -> NDArray[np.int64]:
-    return np.linspace(0, len(held) - 1, min(len(held), HELD_ROWS)).astype(np.int64)
-
-
 def main() -> None:
     """Teach, tell how well they see."""
     try:
         args = tyro.cli(Args, prog="python -m smp_policy.learn.see", description=__doc__)
         error_mm = run(args)
-    except (EpisodeError, CheckpointError, ContractError, OSError, ValueError) as error:
+    except (EpisodeError, CheckpointError, ContractError, NoGraphics, OSError, ValueError) as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
         sys.exit("stopped; run the same line again to go on from the last checkpoint")

@@ -47,13 +47,13 @@ class SegmentSampler:
         stride: int,
         rows: int,
         device: str = "cpu",
-        pictures: NDArray[np.uint8] | None = None,
+        pictures: Tensor | None = None,
         seen: NDArray[np.float32] | None = None,
     ) -> SegmentSampler:
         """Segments of ``length`` policy steps ``stride`` rows apart, chunks of ``rows`` rows.
 
-        pictures: what `learn.pictures` made of ``data.paths``; it stays where it is on a CPU, and goes to a GPU whole
-        (10 GB for 600 episodes with three cameras), which then never waits for them.
+        pictures: what `learn.pictures` made of ``data.paths``, on ``device``: a GPU takes them whole (10 GB for 600
+        episodes with three cameras) and then never waits for them.
         """
         put = lambda x, kind: torch.as_tensor(x, dtype=kind, device=device)  # noqa: E731
         starts_at, is_first = segment_starts(data.first, length, stride)
@@ -66,7 +66,7 @@ class SegmentSampler:
             proprio=put(normaliser.proprio(data.state, data.target), torch.float32),
             task=put(task, torch.int64),
             slots=None if data.objects is None else put(normaliser.slots(data.objects), torch.float32),
-            pictures=None if pictures is None else torch.as_tensor(pictures).to(device),
+            pictures=pictures,
             seen=None if seen is None else put(seen, torch.float32),
             picture=put(data.picture, torch.int64),
             target=put(data.target, torch.float32),

@@ -19,6 +19,7 @@ from pathlib import Path
 import torch
 import tyro
 
+from piper_bringup.cell.graphics import NoGraphics
 from piper_bringup.data import names
 from piper_bringup.data.episode import EpisodeError
 from smp_policy.learn import data as demonstrations
@@ -151,13 +152,12 @@ def _seen(args: Args, data: Demonstrations, network: SkillMoEPolicy, ranks: Rank
     cameras = names.CAMERAS[: args.config.encoder.cameras]
     if not cameras:
         return ()
-    folder = args.eyes or args.out  # eyes lie beside what they were taught with, often the same pictures
     if ranks.rank == 0:
-        pictures(data.paths, cameras, folder, processes=os.cpu_count() or 1)
+        pictures(data.paths, cameras, args.out, processes=os.cpu_count() or 1)
     ranks.wait()
-    all_pictures = pictures(data.paths, cameras, folder, processes=1)  # made by now
+    all_pictures = pictures(data.paths, cameras, args.out, processes=1)  # made by now
     if args.eyes is None:
-        return (all_pictures,)
+        return (torch.as_tensor(all_pictures).to(ranks.device),)  # once, for all samplers
     return None, look_at(network.encoder, all_pictures, ranks.device)
 
 
@@ -178,15 +178,14 @@ def main() -> None:
         "tiny": ("The same, very narrow: for tests.", presets.tiny()),
     }
     defaults = {
-        name: (text, Args(data=tyro.MISSING, out=tyro.MISSING, config=config))
-        for name, (text, config) in kinds.items()
+        name: (text, Args(data=tyro.MISSING, out=tyro.MISSING, config=config)) for name, (text, config) in kinds.items()
     }
     try:
         args = tyro.extras.overridable_config_cli(
             defaults, prog="python -m smp_policy.learn.train", description=__doc__
         )
         run(args)
-    except (EpisodeError, CheckpointError, ContractError, FloatingPointError, OSError, ValueError) as error:
+    except (EpisodeError, CheckpointError, ContractError, FloatingPointError, NoGraphics, OSError, ValueError) as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
         sys.exit("stopped; run the same line again to go on from the last checkpoint")
