@@ -127,6 +127,7 @@ JUDGES: dict[str, Callable[[list, list], list[tuple]]] = {
         ("it switches less often", episode_difference("switch_rate", own, a0)),
         ("it raises success", success_difference(a0, own)),
     ],
+    "A6": lambda a0, own: [("the gate that scales what experts say raises success", success_difference(a0, own))],
     "A7": lambda a0, own: [
         ("experts that read all coefficients succeed more often", success_difference(a0, own)),
         ("they do where either arm may begin", success_difference(a0, own, EITHER_ARM_FIRST)),

@@ -2,6 +2,7 @@
 
     python -m bench.ablations data --save                     12 trainings of five minutes, and their evaluation
     python -m bench.ablations data --variants A0 A2 --seeds 0
+    python -m bench.ablations data --variants A0 A6 A8_4_experts     what --help lists beside the usual six
 
 Models and evaluations lie in `out`; what is finished there is not done again. METHOD 5.2 numbers the ablations.
 """
@@ -48,6 +49,30 @@ VARIANTS: dict[str, tuple[str, SMPConfig]] = {
     "A7": ("each expert reads its own coefficient only", replace(_FULL, network=replace(_FULL.network, sees="own"))),
 }
 
+# What else METHOD 5.2 asks about: as many trainings again, for whoever has a GPU to make them on.
+MORE: dict[str, tuple[str, SMPConfig]] = {
+    "A6": (
+        "experts answer with coordinates, the gate only says who acts",
+        replace(_FULL, diffusion=replace(_FULL.diffusion, predicts="u")),
+    ),
+    **{f"A8_{k}_experts": (f"{k} experts instead of 8", replace(_FULL, experts=k)) for k in (2, 4, 14)},
+    **{
+        f"A9_kappa_{kappa:g}": (
+            f"persistence kappa {kappa:g} instead of 50",
+            replace(_FULL, gate=replace(_FULL.gate, kappa=kappa)),
+        )
+        for kappa in (5.0, 500.0)
+    },
+    **{
+        f"A9_gate_{weight:g}": (
+            f"weight of the gate term {weight:g} instead of 0.03",
+            replace(_FULL, loss=replace(_FULL.loss, gate=weight)),
+        )
+        for weight in (0.01, 0.1, 1.0)
+    },
+}
+EVERY = VARIANTS | MORE
+
 # How A0 is evaluated again.
 SELECTIONS: dict[str, dict[str, Any]] = {
     **{f"A5 coverage {tau:g}": {"select": "coverage", "tau": tau} for tau in (0.8, 0.9, 0.99)},
@@ -69,7 +94,8 @@ class Args:
     out: Path = Path("out/ablations")
     """Folder of models and evaluations."""
     variants: tuple[str, ...] = tuple(VARIANTS)
-    """What to train; the rest is left out of the table. A0 is what all are compared with."""
+    """What to train, of A0 to A4, A7, A6, A8_{2,4,14}_experts, A9_kappa_{5,500}, A9_gate_{0.01,0.1,1}; the rest is left
+    out of the table. A0 is what all are compared with."""
     seeds: tuple[int, ...] = (0, 1)
     """Seeds of training."""
     steps: int = 3000
@@ -92,8 +118,8 @@ class Args:
     """Write results/ablations.md."""
 
     def __post_init__(self) -> None:
-        if unknown := [name for name in self.variants if name not in VARIANTS]:
-            raise ValueError(f"--variants: {unknown[0]} is none of {', '.join(VARIANTS)}")
+        if unknown := [name for name in self.variants if name not in EVERY]:
+            raise ValueError(f"--variants: {unknown[0]} is none of {', '.join(EVERY)}")
         if "A0" not in self.variants or not self.seeds:
             raise ValueError("--variants needs A0, which the others are compared with, and --seeds at least one")
 
@@ -107,8 +133,8 @@ def model(args: Args, variant: str, seed: int) -> Path:
             if notes.get(name) != str(wanted):
                 raise ContractError(f"{folder} was trained with {name} {notes.get(name)}, not {wanted}: choose --out")
         return folder
-    print(f"training {variant} ({VARIANTS[variant][0]}), seed {seed}")
-    config = VARIANTS[variant][1]
+    print(f"training {variant} ({EVERY[variant][0]}), seed {seed}")
+    config = EVERY[variant][1]
     train.run(
         train.Args(
             data=args.data, out=folder, tasks=args.tasks, steps=args.steps, batch=args.batch, seed=seed, config=config
@@ -155,7 +181,7 @@ def gather(args: Args) -> Results:
 def run(args: Args) -> None:
     """Everything, then the table."""
     found = gather(args)
-    rows = [row(name, VARIANTS[name][0] if name in VARIANTS else "A0, selected otherwise", found) for name in found]
+    rows = [row(name, EVERY[name][0] if name in EVERY else "A0, selected otherwise", found) for name in found]
     verdicts = [(c.ablation, c.text, c.measured(), c.verdict) for c in claims(found)]
     conclude("Ablations", COLUMNS, rows, notes(args, verdicts), args.save)
 

@@ -112,6 +112,18 @@ def test_variants_change_one_thing_each(bench):
     assert changed["A7"].network.sees == "own" and replace(changed["A7"], network=full.network) == full
 
 
+def test_the_rest_is_run_by_naming_it(bench):
+    full, more = presets.state(), bench.ablations.MORE
+    assert bench.ablations.Args((Path("data"),), variants=("A0", *more)).variants[1:] == tuple(more)
+    changed = {name: config for name, (_, config) in more.items()}
+    assert changed["A6"] == replace(full, diffusion=replace(full.diffusion, predicts="u"))
+    for k in (2, 4, 14):
+        assert changed[f"A8_{k}_experts"] == replace(full, experts=k)
+    assert changed["A9_kappa_500"] == replace(full, gate=replace(full.gate, kappa=500.0))
+    assert changed["A9_gate_0.1"] == replace(full, loss=replace(full.loss, gate=0.1))
+    assert all(name in bench.ablations.Args.variants or name in more for name in bench.ablations.EVERY)
+
+
 @pytest.fixture
 def played(bench, monkeypatch):
     """Calls of train.run and evaluate.run, which write what they would without the work."""
