@@ -71,6 +71,11 @@ class Stream:
         index = np.minimum(np.arange(first, first + HORIZON), len(self.q) - 1)
         return Window(self.began_ns + first * DT_NS, self.q[index])
 
+    def halted(self, now_ns: int) -> Window:
+        """The chunk that ends the motion at the row that is due next, whatever was sent before."""
+        first = int(np.clip((now_ns - self.began_ns) // DT_NS, 0, len(self.q) - 1))
+        return Window(self.began_ns + first * DT_NS, np.repeat(self.q[first : first + 1], HORIZON, axis=0))
+
 
 def trouble(statuses: Mapping[str, tuple[ArmStatus, int]], followed_ns: int, now_ns: int) -> str | None:
     """Why a motion cannot go on, or None.

@@ -2,8 +2,7 @@
 
     python -m piper_bringup.first_motion_node
 
-Wants both arms enabled and the speed at 10 %. Ctrl-C: the arms go on to the end of the chunk that they were given last,
-0.8 s at most, and hold there.
+Wants both arms enabled and the speed at 10 %. Ctrl-C stops the arms where they are, and they hold there.
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ from __future__ import annotations
 import time
 
 import numpy as np
+from rclpy.duration import Duration
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import JointState
@@ -25,6 +25,7 @@ from piper_bringup.spin_node import Done, every, spin
 from smp_msgs.msg import ArmStatus
 
 TICK_S = 0.05
+ACKNOWLEDGE_S = 1.0  # for the driver to have the chunk that stops it; without, it ends the one it has, in 0.8 s
 LISTEN_NS = 5_000_000_000  # for everybody to be found: who was missed at first announces itself every 3 s
 
 
@@ -38,7 +39,7 @@ class FirstMotionNode(Node):
         self._motion: Motion | None = None
         self._stream: Stream | None = None
         self._sent: Window | None = None
-        self._said, self._failed = 0, True
+        self._said, self._failed, self._under_way = 0, True, False
         self._began_ns = self._followed_ns = time.monotonic_ns()
         self._chunks = None  # no commander before it is clear that nobody else is one
         qos = QoSProfile(depth=10)
@@ -47,7 +48,11 @@ class FirstMotionNode(Node):
         every(self, TICK_S, self._tick)
 
     def finish(self) -> int:
-        """0 when every step was done."""
+        """Stop the arms if they are under way; 0 when every step was done."""
+        if self._under_way:
+            self._send(self._stream.halted(time.monotonic_ns()))
+            self._chunks.wait_for_all_acked(Duration(seconds=ACKNOWLEDGE_S))
+            self.get_logger().info("stopped; both arms hold where they are")
         return int(self._failed)
 
     def _tick(self) -> None:
@@ -76,23 +81,27 @@ class FirstMotionNode(Node):
         self._chunks = self.create_publisher(JointTrajectory, names.TOPIC_ACTION_CHUNK, QoSProfile(depth=1))
         self._motion = motion(np.concatenate([self._held[arm] for arm in names.ARMS]))
         self._stream = Stream(self._motion.q, now_ns)
-        self._followed_ns = now_ns
+        self._followed_ns, self._under_way = now_ns, True
 
     def _follow(self, now_ns: int) -> None:
         modes = {status.mode for status, _ in self._statuses.values()}
         self._followed_ns = now_ns if modes == {ArmStatus.FOLLOW} else self._followed_ns
         if reason := trouble(self._statuses, self._followed_ns, now_ns):
+            self._under_way = False
             self.get_logger().error(f"stopped: {reason}")
             raise Done
         self._say(now_ns)
         window = self._stream.window(now_ns)
         if window is None:
             self.get_logger().info("done; both arms hold where they were")
-            self._failed = False
+            self._failed = self._under_way = False
             raise Done
         if self._sent is None or window.t_obs_ns - self._sent.t_obs_ns >= REPLAN_NS:
-            self._sent = window
-            self._chunks.publish(chunk(window, time.time_ns() - time.monotonic_ns()))
+            self._send(window)
+
+    def _send(self, window: Window) -> None:
+        self._sent = window
+        self._chunks.publish(chunk(window, time.time_ns() - time.monotonic_ns()))
 
     def _say(self, now_ns: int) -> None:
         row = (now_ns - self._stream.began_ns) // names.DT_NS

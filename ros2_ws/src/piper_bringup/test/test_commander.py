@@ -61,6 +61,14 @@ def test_the_plan_outlasts_the_last_window_long_enough_to_park():
     assert last.t_obs_ns + HORIZON * DT_NS - STREAM.end_ns >= (HORIZON - REPLAN_ROWS) * DT_NS
 
 
+@given(st.integers(0, T * DT_NS - 1))
+def test_a_halted_motion_ends_at_the_row_due_next(elapsed_ns):
+    halted = STREAM.halted(BEGAN_NS + elapsed_ns)
+    assert 0 <= BEGAN_NS + elapsed_ns - halted.t_obs_ns < DT_NS
+    assert halted.rows.shape == (HORIZON, len(JOINTS))
+    assert (halted.rows == row_at(halted.t_obs_ns + DT_NS)).all()
+
+
 def test_a_stalled_publisher_skips_rows():
     assert STREAM.window(BEGAN_NS + 7 * REPLAN_NS).rows[0, 0] == 7 * REPLAN_ROWS
 

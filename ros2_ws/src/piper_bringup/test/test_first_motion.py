@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from contextlib import ExitStack
@@ -87,4 +88,25 @@ def test_the_real_driver_follows_it_and_holds_afterwards():
         rig.until(lambda: program.poll() is not None, 60.0)
         assert program.returncode == 0, program.stdout.read()
         rig.until(lambda: rig.mode() == "HOLD")
+        assert rig.statuses["left"].rejected_chunks == 0
+
+
+@pytest.mark.live
+@pytest.mark.timeout(180)
+def test_an_interrupt_stops_the_arms_where_they_are():
+    line = [sys.executable, "-m", "piper_bringup.first_motion_node"]
+    column = names.JOINTS.index("left_joint6")
+    with DriverRig() as rig, ExitStack() as ends:
+        rig.until(lambda: rig.ask("set_speed", speed_percent=10.0).success)
+        rig.until(lambda: rig.ask("enable", data=True).success)
+        rig.until(lambda: rig.mode() == "HOLD" and rig.statuses["left"].speed_percent == 10.0)
+        rig.node.destroy_publisher(rig.chunks)
+        program = ended(line, ends)
+        rig.until(lambda: rig.mode() == "FOLLOW" and rig.commands[-1].position[column] > 0.3 * AWAY_RAD, 60.0)
+        program.send_signal(signal.SIGINT)
+        was = rig.commands[-1].position[column]
+        rig.until(lambda: program.poll() is not None, 60.0)
+        rig.until(lambda: rig.mode() == "HOLD")
+        assert program.returncode == 1 and "stopped; both arms hold where they are" in program.stdout.read()
+        assert rig.commands[-1].position[column] - was < 0.3 * AWAY_RAD  # the chunk before leads half of it further
         assert rig.statuses["left"].rejected_chunks == 0
