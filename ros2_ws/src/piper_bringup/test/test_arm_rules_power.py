@@ -221,6 +221,21 @@ def test_s18_parking_is_slow_and_can_be_stopped(rig):
     assert rig.ask("estop")[0]
 
 
+def test_s18_parking_closes_the_grippers_slowly(rig):
+    """A parked arm stands where episodes begin: a policy that finds its grippers half open thinks that it holds."""
+    rig.enabled()
+    start = rig.core.motion.at.q.copy()
+    rig.follow(lambda t: start + 0.05 * min(t / 0.5, 1.0) * np.isin(np.arange(14), (6, 13)), 1.0)
+    assert rig.ask("hold")[0]
+    first = len(rig.sent)
+    assert rig.sent[-1][6] == pytest.approx(0.05, abs=1e-3)
+    assert rig.ask("park", seconds=20)[0]
+    gripper_m = np.array(rig.sent[first:])[:, [6, 13]]
+    assert np.abs(gripper_m[-1]).max() < 1e-6 and np.abs(rig.q()[[6, 13]]).max() < 1e-3
+    assert -0.0205 < np.diff(gripper_m, axis=0).min() / 0.01 < -0.015
+    assert np.diff(gripper_m, axis=0).max() < 1e-6
+
+
 def test_s19_when_the_driver_falls_silent_the_firmware_holds(rig):
     rig.enabled()
     start = rig.core.motion.at.q.copy()

@@ -18,6 +18,7 @@ from piper_bringup.data import names
 if TYPE_CHECKING:
     from piper_bringup.arm.core import Core
 
+PARK_GRIPPER_M_S = 0.02  # a finger between jaws has time to leave; what they hold is held by their effort limit
 _PARK_ROWS = 64
 
 
@@ -37,7 +38,7 @@ def hold(core: Core, request: Request) -> Result:
 
 
 def park(core: Core, request: Request) -> Result:
-    """Both arms slowly to the rest pose, grippers as they are (S18)."""
+    """Both arms slowly to the rest pose, where episodes begin: folded, grippers closed, on what they hold (S18)."""
     mode = core.safety.mode
     if mode in (Mode.HOLD, Mode.FOLLOW) and request.acted_ns < 0:
         request.acted_ns = core.now_ns
@@ -60,11 +61,11 @@ def park(core: Core, request: Request) -> Result:
 
 def _park_path(core: Core) -> Plan:
     """Minimum jerk, both arms together, peak speed limits.park_velocity_rad_s."""
-    start, end = core.motion.at.q, core.motion.at.q.copy()
-    for i in range(len(core.arms)):
-        end[i * names.ARM_DOF : i * names.ARM_DOF + 6] = names.FOLDED_RAD
+    start = core.motion.at.q
+    end = np.tile([*names.FOLDED_RAD, 0.0], len(core.arms))
     peak_over_mean = 1.875
-    seconds = peak_over_mean * float(np.abs(end - start).max()) / core.config.limits__park_velocity_rad_s
+    fastest = np.tile([*[core.config.limits__park_velocity_rad_s] * 6, PARK_GRIPPER_M_S], len(core.arms))
+    seconds = peak_over_mean * float((np.abs(end - start) / fastest).max())
     x = np.linspace(0.0, 1.0, _PARK_ROWS)
     share = (10 * x**3 - 15 * x**4 + 6 * x**5)[:, None]
     t_ns = core.now_ns + np.rint(x * max(seconds, 0.1) * 1e9).astype(np.int64)
