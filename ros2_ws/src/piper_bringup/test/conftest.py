@@ -1,6 +1,11 @@
-"""No test of this package depends on how fast the machine is."""
+"""No test of this package depends on how fast the machine is, or on what started it."""
+
+import signal
 
 from hypothesis import settings
 
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as a shell starts what runs behind it; children would inherit it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
