@@ -50,10 +50,16 @@ class FirstMotionNode(Node):
     def finish(self) -> int:
         """Stop the arms if they are under way; 0 when every step was done."""
         if self._under_way:
-            self._send(self._stream.halted(time.monotonic_ns()))
-            self._chunks.wait_for_all_acked(Duration(seconds=ACKNOWLEDGE_S))
-            self.get_logger().info("stopped; both arms hold where they are")
+            self._stop()
         return int(self._failed)
+
+    def _stop(self) -> None:
+        self._send(self._stream.halted(time.monotonic_ns()))
+        taken = self._chunks.wait_for_all_acked(Duration(seconds=ACKNOWLEDGE_S))
+        if taken and self._chunks.get_subscription_count():  # without a reader everything counts as acknowledged
+            self.get_logger().info("stopped; both arms hold where they are")
+        else:
+            self.get_logger().error(f"{names.DRIVER_NODE} did not take the stop: use the e-stop if the arms move")
 
     def _tick(self) -> None:
         now_ns = time.monotonic_ns()
