@@ -11,7 +11,7 @@ from piper_bringup.cell import record
 from piper_bringup.cell.expert import play
 from piper_bringup.cell.render import Renderer
 from piper_bringup.cell.task import Difficulty
-from piper_bringup.cell.world import World
+from piper_bringup.cell.world import PhysicsError, World
 from piper_bringup.data import images
 from piper_bringup.data.episode import Episode, EpisodeError
 
@@ -42,7 +42,10 @@ def drawn(episode: Episode, cameras: Sequence[str], every: int = 1) -> dict[str,
             )
         shots.append(renderer.render(world.positions(), tuple(cameras)))
 
-    play(world, episode.action, start=episode.target[0], look=look)
+    try:
+        play(world, episode.action, start=episode.target[0], look=look)
+    except PhysicsError as error:
+        raise EpisodeError(f"no pictures, and it cannot be played again: {error}") from error
     return {camera: tuple(images.to_jpeg(shot[camera]) for shot in shots) for camera in cameras}
 
 

@@ -23,6 +23,7 @@ import torch
 import tyro
 from tqdm import tqdm
 
+from piper_bringup.cell.graphics import NoGraphics
 from piper_bringup.data.episode import EpisodeError
 from smp_policy.learn import parity, trace
 from smp_policy.learn.parity import Parity
@@ -117,7 +118,7 @@ def main() -> None:
     try:
         args = tyro.cli(Args, prog="python -m smp_policy.learn.export", description=__doc__)
         found = run(args)
-    except (ContractError, EpisodeError, trace.ExportError, OSError, ValueError) as error:
+    except (ContractError, EpisodeError, NoGraphics, trace.ExportError, OSError, ValueError) as error:
         sys.exit(f"error: {error}")
     for kind, p in found.items():
         print(
