@@ -60,7 +60,7 @@ def park(core: Core, request: Request) -> Result:
 
 
 def _park_path(core: Core) -> Plan:
-    """Minimum jerk, both arms together, peak speed limits.park_velocity_rad_s."""
+    """Minimum jerk, both arms together; peak speeds limits.park_velocity_rad_s and PARK_GRIPPER_M_S."""
     start = core.motion.at.q
     end = np.tile([*names.FOLDED_RAD, 0.0], len(core.arms))
     peak_over_mean = 1.875
