@@ -1,6 +1,6 @@
 """Teach the cameras' networks where things are, before any policy: the way to an image model without a GPU.
 
-    python -m smp_policy.learn.see layouts --out out/eyes        other episodes than the policy's: it learns what they see
+    python -m smp_policy.learn.see layouts --out out/eyes                            not the episodes of the policy
     python -m smp_policy.learn.train image data --out out/image --eyes out/eyes
     python -m smp_policy.learn.finetune out/image data --out out/image_joint --steps 300        both together, short
 
