@@ -183,6 +183,25 @@ def test_of_thinned_rows_each_has_its_own_picture(tmp_path):
         album.thinned(demonstrations.split(data, 1, seed=0)[1], 5)
 
 
+def test_policy_steps_are_where_pictures_are(tmp_path):
+    data = demonstrations.load([dataset(tmp_path / "data", 2, rows=22, images=True)], with_objects=False)
+    seen = album.pictures(data.paths, names.CAMERAS, tmp_path / "cache", processes=1, every=2)
+    parts = demonstrations.split(album.numbered(data, 2), 1, seed=0)
+    shape = (fit(data, with_target=False), 2, 4, 16, "cpu", torch.as_tensor(seen))
+    sampler, _ = (SegmentSampler.of(part, *shape) for part in parts)
+    assert (sampler.row[:, 0] % 15).tolist() == [0, 2, 4, 6, 8, 10] * 3  # three episodes of 15 rows are left
+    assert sampler.starts.tolist() == [True, True, False, False, False, False] * 3
+    batch, _ = sampler.batch(torch.arange(len(sampler)))
+    for i, (row, _) in enumerate(sampler.row.tolist()):
+        episode_number = int(parts[0].picture[row]) // 11  # 22 rows have eleven pictures
+        for step, t in enumerate((row % 15, row % 15 + 4)):
+            shades = batch.observation.images[i, step, :, :, 48, 48].numpy().astype(int)
+            want = [picture(episode_number % 2, t, camera)[48, 48] for camera in range(3)]
+            assert np.abs(shades - want).max() <= 3
+    whole = SegmentSampler.of(demonstrations.split(data, 1, seed=0)[0], *shape[:-1])
+    assert len(whole) == 33 and torch.equal(whole.action, sampler.action), "chunks keep every row"
+
+
 def test_pictures_that_were_never_taken_are_drawn(tmp_path):
     """The same as `demonstrate --images` would have written, and none of another world."""
     args = demonstrate.Args(out=tmp_path, tasks=("lift_bar",), episodes=1, first_seed=300)

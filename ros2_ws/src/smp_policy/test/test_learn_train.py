@@ -150,3 +150,9 @@ def test_two_processes_train_one_model(args, tmp_path):
     assert not torch.equal(one, other)  # each goes on with its own segments
     with pytest.raises(CheckpointError, match="in 2 processes, not in 1"):
         train.run(replace(args, steps=6, config=presets.tiny()))
+
+
+def test_pictures_too_far_apart_for_policy_steps_are_refused(args):
+    for every in (0, 3, 8):
+        with pytest.raises(ValueError, match=f"--every is {every}; policy steps are 4 rows apart: 1, 2 or 4"):
+            replace(args, every=every)

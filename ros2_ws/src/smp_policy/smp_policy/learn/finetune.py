@@ -30,8 +30,9 @@ from smp_policy.learn.data import Demonstrations
 from smp_policy.learn.loop import Loop, held_sample, learn
 from smp_policy.learn.memory import keep_memory
 from smp_policy.learn.parallel import Ranks
-from smp_policy.learn.pictures import pictures
+from smp_policy.learn.pictures import numbered, pictures
 from smp_policy.learn.segments import SegmentSampler
+from smp_policy.learn.train import check_every
 from smp_policy.run.backend_torch import load, save
 from smp_policy.run.contract import Contract, ContractError
 from smp_policy.smp.config import of_tasks
@@ -68,6 +69,8 @@ class Args:
     """As in training: how far arms are displaced from what was shown, with the way back."""
     held_out: int = 1
     """Episodes kept back to watch over-fitting."""
+    every: int = 1
+    """As in training: of so many rows one has pictures."""
     seed: int = 0
     device: str = "cuda" if torch.cuda.is_available() else "cpu"
     save_every: int = 500
@@ -77,6 +80,7 @@ class Args:
         for name in ("steps", "batch", "length", "save_every", "held_out"):
             if getattr(self, name) < 1:
                 raise ValueError(f"--{name.replace('_', '-')} is {getattr(self, name)}, at least 1 is needed")
+        check_every(self.every)
         if self.out.resolve() == self.model.resolve():
             raise ValueError(f"--out is {self.out}, the model itself, whose weights it goes on from: name another")
 
@@ -145,6 +149,7 @@ def run(args: Args) -> Contract:
     data = demonstrations.load(args.data, with_objects=base.needs_objects)
     contract, network = widened(base, network, data, args.like)
     data = _numbered(data, contract)
+    data = numbered(data, args.every) if contract.cameras else data
     training_data, held_data = demonstrations.split(data, args.held_out, args.seed)
     training, loss = begin(args, network)
     args.out.mkdir(parents=True, exist_ok=True)
@@ -152,7 +157,7 @@ def run(args: Args) -> Contract:
         print(f"goes on at step {training.step}")
     shape = (contract.normaliser, args.length, contract.stride, contract.config.rows, args.device)
     if contract.cameras:
-        seen = pictures(data.paths, contract.cameras, args.out, processes=os.cpu_count() or 1)
+        seen = pictures(data.paths, contract.cameras, args.out, os.cpu_count() or 1, args.every)
         shape += (torch.as_tensor(seen).to(args.device),)  # once, for both samplers
     held = SegmentSampler.of(held_data, *shape)
     print(f"{len(data)} episodes; the model knows {', '.join(contract.tasks)}")

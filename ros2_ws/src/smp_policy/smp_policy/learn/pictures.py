@@ -71,19 +71,27 @@ def shown(episode: Episode, cameras: Sequence[str], every: int = 1) -> dict[str,
     return {camera: episode.images[camera][::every] for camera in cameras}
 
 
-def thinned(data: Demonstrations, every: int) -> Demonstrations:
-    """Rows 0, every, ... of each episode; ``picture`` counts as in ``pictures(data.paths, ..., every)``.
+def numbered(data: Demonstrations, every: int) -> Demonstrations:
+    """``picture`` counts as in ``pictures(data.paths, ..., every)``; -1 in rows that are left out there.
 
     data: as loaded, all of ``data.paths``. Raises ValueError for a part of them.
     """
     if len(data) != len(data.paths):
         raise ValueError(f"{len(data)} of {len(data.paths)} episodes: thin them out before they are split")
-    rows = [np.arange(begin, end, every) for begin, end in pairwise(data.first)]
     lengths = np.diff(data.picture[data.first[:-1]])  # of whole episodes, but for the last
     begins = np.cumsum([0, *-(-lengths // every)])
-    picture = [begin + np.arange(len(own)) for begin, own in zip(begins, rows, strict=True)]
-    first = np.cumsum([0, *map(len, rows)])
-    return replace(of_rows(data, np.concatenate(rows)), first=first, picture=np.concatenate(picture))
+    picture = np.full(len(data.picture), -1)
+    for begin, (first, end) in zip(begins, pairwise(data.first), strict=True):
+        kept = picture[first:end:every]
+        kept[:] = begin + np.arange(len(kept))
+    return replace(data, picture=picture)
+
+
+def thinned(data: Demonstrations, every: int) -> Demonstrations:
+    """Rows 0, every, ... of each episode, ``picture`` as `numbered`. Raises as that."""
+    data = numbered(data, every)
+    rows = np.flatnonzero(data.picture >= 0)
+    return replace(of_rows(data, rows), first=np.searchsorted(rows, data.first))
 
 
 def _make(paths: Sequence[Path], cameras: Sequence[str], folder: Path, processes: int, every: int) -> None:

@@ -56,11 +56,11 @@ class SegmentSampler:
         episodes with three cameras) and then never waits for them.
         """
         put = lambda x, kind: torch.as_tensor(x, dtype=kind, device=device)  # noqa: E731
-        starts_at, is_first = segment_starts(data.first, length, stride)
+        row, is_first = segments(data, length, stride)
         every_row = np.arange(len(data.state))
         task = np.repeat(data.task, np.diff(data.first))
         return SegmentSampler(
-            row=put(starts_at[:, None] + stride * np.arange(length), torch.int64),
+            row=put(row, torch.int64),
             starts=put(is_first, torch.bool),
             chunk=put(chunk_rows(data, every_row, rows), torch.int64),
             proprio=put(normaliser.proprio(data.state, data.target), torch.float32),
@@ -105,6 +105,17 @@ class SegmentSampler:
             seen=None if self.seen is None else self.seen[self.picture[row]],
         )
         return Segments(observation, chunk, self.starts[index]), self.phase[row]
+
+
+def segments(data: Demonstrations, length: int, stride: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """(S, L) rows of every segment whose policy steps all have a picture, (S,) as `segment_starts`. Raises as that.
+
+    Models without cameras have all of them: only `pictures.numbered` leaves rows out.
+    """
+    starts_at, is_first = segment_starts(data.first, length, stride)
+    row = starts_at[:, None] + stride * np.arange(length)
+    whole = (data.picture[row] >= 0).all(1)
+    return row[whole], is_first[whole]
 
 
 def segment_starts(first: NDArray[np.int64], length: int, stride: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:

@@ -31,7 +31,7 @@ from smp_policy.learn.loop import Loop, held_sample, learn
 from smp_policy.learn.memory import keep_memory
 from smp_policy.learn.normalise import fit
 from smp_policy.learn.parallel import Ranks
-from smp_policy.learn.pictures import pictures
+from smp_policy.learn.pictures import numbered, pictures
 from smp_policy.learn.segments import SegmentSampler
 from smp_policy.run.backend_torch import save
 from smp_policy.run.contract import Contract, ContractError
@@ -68,6 +68,9 @@ class Args:
     """How far training displaces the arms from what was shown, with the way back: 1 is up to 0.1 rad, one deviation."""
     held_out: int = 20
     """Episodes kept back to watch over-fitting."""
+    every: int = 1
+    """Of an image model: of so many rows one has pictures and may be a policy step. 4 spares three quarters of the
+    drawing and of the memory (10 GB for 600 episodes)."""
     seed: int = 0
     device: str = "cuda" if torch.cuda.is_available() else "cpu"
     save_every: int = 500
@@ -81,6 +84,7 @@ class Args:
         for name in ("steps", "batch", "length", "save_every", "held_out"):
             if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
                 raise ValueError(f"--{name.replace('_', '-')} is {getattr(self, name)}, at least 1 is needed")
+        check_every(self.every)
         if self.eyes is not None and not self.config.encoder.cameras:
             raise ValueError("--eyes is for models that see pictures: train image ... --eyes ...")
 
@@ -89,6 +93,12 @@ class Args:
         free = ("out", "device", "save_every")
         settings = {name: str(value) for name, value in dataclasses.asdict(self).items() if name not in free}
         return Loop(self.out, self.steps, self.batch, self.lr, self.clip, self.save_every, settings, self.away)
+
+
+def check_every(every: int) -> None:
+    """Raises ValueError where policy steps, which follow each other by STRIDE, would lack pictures."""
+    if every < 1 or STRIDE % every:
+        raise ValueError(f"--every is {every}; policy steps are {STRIDE} rows apart: 1, 2 or {STRIDE}")
 
 
 def contract_of(args: Args, data: Demonstrations) -> Contract:
@@ -128,6 +138,7 @@ def run(args: Args) -> Contract:
     ranks = Ranks.join(args.device)
     try:
         data = demonstrations.load(args.data, args.tasks, with_objects=args.config.encoder.slots > 0)
+        data = numbered(data, args.every) if args.config.encoder.cameras else data
         training_data, held_data = demonstrations.split(data, args.held_out, args.seed)
         contract = contract_of(args, training_data)
         training = begin(args, contract, ranks)
@@ -153,9 +164,9 @@ def _seen(args: Args, data: Demonstrations, network: SkillMoEPolicy, ranks: Rank
     if not cameras:
         return ()
     if ranks.rank == 0:
-        pictures(data.paths, cameras, args.out, processes=os.cpu_count() or 1)
+        pictures(data.paths, cameras, args.out, os.cpu_count() or 1, args.every)
     ranks.wait()
-    all_pictures = pictures(data.paths, cameras, args.out, processes=1)  # made by now
+    all_pictures = pictures(data.paths, cameras, args.out, 1, args.every)  # made by now
     if args.eyes is None:
         return (torch.as_tensor(all_pictures).to(ranks.device),)  # once, for all samplers
     return None, look_at(network.encoder, all_pictures, ranks.device)
