@@ -118,6 +118,11 @@ JUDGES: dict[str, Callable[[list, list], list[tuple]]] = {
         ("without it chunks join less smoothly (jerk)", episode_difference("jerk_joins", own, a0)),
     ],
     "A2": lambda a0, own: [("a basis that adapts to the state raises success", success_difference(a0, own))],
+    "A2b": lambda a0, own: [("so does it over principal directions", success_difference(a0, own))],
+    "A2c": lambda a0, own: [
+        ("the bound keeps success (within 5 points)", success_difference(a0, own), NOT_WORSE),
+        ("without it gates know less of phases (NMI)", nmi_difference(a0, own)),
+    ],
     "A3": lambda a0, own: [
         ("at the mean gate, gates know less of phases (NMI)", nmi_difference(a0, own)),
         ("expected reconstruction raises success", success_difference(a0, own)),
@@ -132,6 +137,8 @@ JUDGES: dict[str, Callable[[list, list], list[tuple]]] = {
         ("experts that read all coefficients succeed more often", success_difference(a0, own)),
         ("they do where either arm may begin", success_difference(a0, own, EITHER_ARM_FIRST)),
     ],
+    "A11_stop": lambda a0, own: [("stopped targets raise success", success_difference(a0, own))],
+    "A11_align": lambda a0, own: [("a router that follows the posterior raises success", success_difference(a0, own))],
     "A10 sticky filter": lambda a0, own: [
         ("the filter makes experts switch less often", episode_difference("switch_rate", a0, own)),
         ("and keeps success (within 5 points)", success_difference(own, a0), NOT_WORSE),

@@ -51,6 +51,11 @@ VARIANTS: dict[str, tuple[str, SMPConfig]] = {
 
 # What else METHOD 5.2 asks about: as many trainings again, for whoever has a GPU to make them on.
 MORE: dict[str, tuple[str, SMPConfig]] = {
+    "A2b": (
+        "the principal directions of all chunks as basis",
+        replace(_FULL, basis=replace(_FULL.basis, rho=0.0, centre="principal")),
+    ),
+    "A2c": ("a basis without bound", replace(_FULL, basis=replace(_FULL.basis, bounded=False))),
     "A6": (
         "experts answer with coordinates, the gate only says who acts",
         replace(_FULL, diffusion=replace(_FULL.diffusion, predicts="u")),
@@ -70,6 +75,14 @@ MORE: dict[str, tuple[str, SMPConfig]] = {
         )
         for weight in (0.01, 0.1, 1.0)
     },
+    "A11_stop": (
+        "targets of L_coeff not stopped: basis and posterior learn from it",
+        replace(_FULL, loss=replace(_FULL.loss, stop=False)),
+    ),
+    "A11_align": (
+        "no L_align: the router learns from L_recon at its own gate",
+        replace(_FULL, loss=replace(_FULL.loss, teaches_router="action")),
+    ),
 }
 EVERY = VARIANTS | MORE
 
@@ -94,8 +107,8 @@ class Args:
     out: Path = Path("out/ablations")
     """Folder of models and evaluations."""
     variants: tuple[str, ...] = tuple(VARIANTS)
-    """What to train, of A0 to A4, A7, A6, A8_{2,4,14}_experts, A9_kappa_{5,500}, A9_gate_{0.01,0.1,1}; the rest is left
-    out of the table. A0 is what all are compared with."""
+    """What to train, of A0 to A4, A7, A2b, A2c, A6, A8_{2,4,14}_experts, A9_kappa_{5,500}, A9_gate_{0.01,0.1,1},
+    A11_{stop,align}; the rest is left out of the table. A0 is what all are compared with."""
     seeds: tuple[int, ...] = (0, 1)
     """Seeds of training."""
     steps: int = 3000

@@ -58,6 +58,7 @@ def demonstrations(objects: bool) -> Demonstrations:
         state=state,
         target=state,
         action=state + 0.02,
+        pushed=np.zeros_like(state),
         objects=slots,
         phase=np.full(rows, -1),
         phases=(),
@@ -72,9 +73,10 @@ def measure(preset: str, args: Args) -> tuple[str, ...]:
     data = demonstrations(objects=config.encoder.slots > 0)
     asked = train.Args((), Path(), batch=batch, config=config, device=args.device)
     contract, ranks = train.contract_of(asked, data), Ranks(0, 1, args.device)
-    training = train.begin(asked, contract, ranks)
+    training = train.begin(asked, contract, ranks, data)
     px, cameras = contract.image_px, len(contract.cameras)
-    seen = np.zeros((len(data.state), cameras, 3, px, px), np.uint8) if cameras else None
+    shape = (len(data.state), cameras, 3, px, px)
+    seen = torch.zeros(shape, dtype=torch.uint8, device=args.device) if cameras else None
     sampler = SegmentSampler.of(
         data, contract.normaliser, asked.length, REPLAN_ROWS, HORIZON, args.device, pictures=seen
     )

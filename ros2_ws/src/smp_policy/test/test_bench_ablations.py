@@ -116,6 +116,12 @@ def test_the_rest_is_run_by_naming_it(bench):
     full, more = presets.state(), bench.ablations.MORE
     assert bench.ablations.Args((Path("data"),), variants=("A0", *more)).variants[1:] == tuple(more)
     changed = {name: config for name, (_, config) in more.items()}
+    assert changed["A2b"].basis == replace(full.basis, rho=0.0, centre="principal")
+    assert changed["A2c"].basis == replace(full.basis, bounded=False)
+    assert changed["A11_stop"].loss == replace(full.loss, stop=False)
+    assert changed["A11_align"].loss == replace(full.loss, teaches_router="action")
+    for name in ("A2b", "A2c", "A11_stop", "A11_align"):
+        assert replace(changed[name], basis=full.basis, loss=full.loss) == full
     assert changed["A6"] == replace(full, diffusion=replace(full.diffusion, predicts="u"))
     for k in (2, 4, 14):
         assert changed[f"A8_{k}_experts"] == replace(full, experts=k)

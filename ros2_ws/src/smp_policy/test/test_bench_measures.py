@@ -20,10 +20,15 @@ SECOND_NS = 1_000_000_000
 @pytest.fixture
 def bench(monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT))
-    from bench import agreement, closed_loop, first_motion, growth, recount
+    from bench import agreement, closed_loop, first_motion, growth, recount, training
 
     return SimpleNamespace(
-        agreement=agreement, closed_loop=closed_loop, first_motion=first_motion, growth=growth, recount=recount
+        agreement=agreement,
+        closed_loop=closed_loop,
+        first_motion=first_motion,
+        growth=growth,
+        recount=recount,
+        training=training,
     )
 
 
@@ -247,3 +252,12 @@ def test_what_did_not_stand_or_did_not_move_is_no_sample(bench):
     assert first_motion(2 * SECOND_NS, wandering, states) is None
     assert first_motion(2 * SECOND_NS, late, states) is not None
     assert first_motion(2 * SECOND_NS, late, stamped(4 * SECOND_NS, 14, 3)) is None
+
+
+def test_speed_of_training_is_measured_on_the_training_itself(bench, monkeypatch):
+    args = bench.training.Args(steps=1, device="cpu")
+    monkeypatch.setattr(bench.training, "SEGMENTS", {"state": 2, "image": 1})
+    for preset, chunks in (("state", "2 x 2"), ("image", "1 x 2")):
+        name, batch, _, seconds, _, waiting, _ = bench.training.measure(preset, args)
+        assert (name, batch) == (preset, chunks) and float(seconds) > 0.0
+        assert 0.0 < float(waiting.rstrip("%")) < 100.0

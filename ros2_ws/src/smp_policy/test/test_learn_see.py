@@ -75,7 +75,12 @@ def test_a_policy_is_trained_on_what_frozen_eyes_see_and_then_with_them(folder):
     assert contract.cameras == names.CAMERAS
     taught, model = load_file(folder / "eyes" / eyes.FILE), load_file(folder / "model" / "model.safetensors")
     assert all(torch.equal(value, model[f"encoder.cameras.{name}"]) for name, value in taught.items())
-    finetune.run(finetune.Args(folder / "model", (folder / "data",), folder / "joint", steps=3, batch=2, device="cpu"))
+    joint = finetune.Args(folder / "model", (folder / "data",), folder / "joint", steps=3, batch=2, device="cpu")
+    finetune.run(replace(joint, out=folder / "alone", eyes_stay=True))
+    alone = load_file(folder / "alone" / "model.safetensors")
+    assert all(torch.equal(value, alone[f"encoder.cameras.{name}"]) for name, value in taught.items())
+    assert not torch.equal(alone["encoder.net.0.weight"], model["encoder.net.0.weight"])
+    finetune.run(joint)
     joint = load_file(folder / "joint" / "model.safetensors")
     assert not all(torch.equal(value, joint[f"encoder.cameras.{name}"]) for name, value in taught.items())
     images = {camera: np.full((240, 320, 3), 90, np.uint8) for camera in names.CAMERAS}

@@ -14,8 +14,10 @@ from learn_rig import TASKS, dataset, tiny_with_slots
 from safetensors.torch import load_file
 
 from piper_bringup.data import names
+from smp_policy.learn import data as demonstrations
 from smp_policy.learn import journal, loop, train
 from smp_policy.learn.checkpoint import FILE, CheckpointError
+from smp_policy.learn.normalise import chunk_rows
 from smp_policy.run.backend_torch import TorchBackend, load
 from smp_policy.run.policy import Policy, Query
 from smp_policy.smp import config as presets
@@ -156,3 +158,15 @@ def test_pictures_too_far_apart_for_policy_steps_are_refused(args):
     for every in (0, 3, 8):
         with pytest.raises(ValueError, match=f"--every is {every}; policy steps are 4 rows apart: 1, 2 or 4"):
             replace(args, every=every)
+
+
+def test_principal_directions_become_the_basis_and_stay(args):
+    config = replace(args.config, basis=replace(args.config.basis, rho=0.0, centre="principal"))
+    contract = train.run(replace(args, steps=3, batch=2, config=config))
+    _, network = load(args.out)
+    data, _ = demonstrations.split(demonstrations.load(args.data), args.held_out, args.seed)
+    chunks = data.action[chunk_rows(data, np.arange(len(data.state)), 16)]
+    rows = contract.normaliser.encode(chunks, data.target).reshape(-1, 14)
+    b = network.basis(torch.zeros(contract.config.encoder.features)).detach().numpy()
+    energy = np.linalg.svd(rows, compute_uv=False) ** 2
+    assert ((rows @ b) ** 2).sum() == pytest.approx(energy[: contract.config.experts].sum(), rel=1e-5)

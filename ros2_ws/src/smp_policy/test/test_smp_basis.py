@@ -166,6 +166,17 @@ def test_4_without_an_adaptive_part_the_basis_is_the_same_everywhere():
         BoundedBasis(6, D, K, BasisConfig(rho=1.0))
 
 
+def test_4_without_a_bound_the_basis_turns_as_far_as_its_network_says_and_stays_orthonormal():
+    torch.manual_seed(0)
+    basis, s = BoundedBasis(6, D, K, BasisConfig(width=8, bounded=False)), random(5, 6).float()
+    with torch.no_grad():
+        basis.head[-1].weight *= 1e3
+    assert torch.equal(basis.weight(s), orthonormalise(basis.w0) + basis.head(s).unflatten(-1, (D, K)))
+    assert (basis.weight(s) - orthonormalise(basis.w0)).flatten(1).norm(dim=1).min() > 10.0
+    b = basis(s)
+    assert (b.mT @ b - torch.eye(K)).abs().max() < 1e-5
+
+
 def test_5_decoder_is_an_isometry_and_a_sum_of_rank_one_skills():
     b, z, g = orthonormalise(random(3, D, K)), random(3, 16, K, seed=1), torch.rand(3, K, dtype=torch.float64)
     action = decode(z, g, b)

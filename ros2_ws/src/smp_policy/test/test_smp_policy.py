@@ -69,6 +69,23 @@ def test_10_each_term_trains_its_parts_and_no_other(term, progress):
             assert all(p.grad is None for _, p in parameters), f"{term} must not train {part}"
 
 
+@pytest.mark.parametrize(
+    ("changes", "term", "trained"),
+    [
+        ({"stop": False}, "coeff", {"encoder", "experts", "basis", "posterior"}),
+        ({"teaches_router": "action"}, "align", {"encoder", "router"}),
+    ],
+)
+def test_10_what_ablation_11_changes(changes, term, trained):
+    torch.manual_seed(0)
+    policy = SkillMoEPolicy(replace(tiny(), loss=replace(LossConfig(), **changes)))
+    torch.nn.init.normal_(policy.experts.out.w, std=0.1)
+    getattr(policy.loss(segments(), 0.1, torch.Generator().manual_seed(0)), term).backward()
+    heard = {part for part in PARTS if any(p.grad is not None for p in getattr(policy, part).parameters())}
+    assert heard - {"router"} == trained - {"router"}, "at half the ramp the divisor is the router's as well"
+    assert ("router" in heard) == (term == "align" or not changes.get("stop", True))
+
+
 def test_10_the_total_is_the_weighted_sum_and_the_gate_term_ramps_up():
     policy, w = made(), LossConfig()
     for progress, ramp in ((0.0, 0.0), (0.1, 0.5), (0.2, 1.0), (1.0, 1.0)):

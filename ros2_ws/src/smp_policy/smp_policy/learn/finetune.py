@@ -27,6 +27,7 @@ from smp_policy.learn import data as demonstrations
 from smp_policy.learn import journal
 from smp_policy.learn.checkpoint import CheckpointError, Training
 from smp_policy.learn.data import Demonstrations
+from smp_policy.learn.eyes import look_at
 from smp_policy.learn.loop import Loop, held_sample, learn
 from smp_policy.learn.memory import keep_memory
 from smp_policy.learn.parallel import Ranks
@@ -71,6 +72,8 @@ class Args:
     """Episodes kept back to watch over-fitting."""
     every: int = 1
     """As in training: of so many rows one has pictures."""
+    eyes_stay: bool = False
+    """Of an image model: its cameras stay as they are and look at every picture once. Wants no GPU."""
     seed: int = 0
     device: str = "cuda" if torch.cuda.is_available() else "cpu"
     save_every: int = 500
@@ -135,6 +138,8 @@ def widened(
 def begin(args: Args, network: SkillMoEPolicy) -> tuple[Training, torch.nn.Module]:
     """What changes, and the loss that changes it."""
     network = network.to(args.device)
+    if args.eyes_stay:
+        network.encoder.cameras.requires_grad_(False)
     loss = RouterOnly(network) if args.router_only else FullyRamped(network.train())
     learning = [weights for weights in network.parameters() if weights.requires_grad]
     optimiser = torch.optim.AdamW(learning, lr=args.lr, weight_decay=args.weight_decay, fused=True)
@@ -157,8 +162,7 @@ def run(args: Args) -> Contract:
         print(f"goes on at step {training.step}")
     shape = (contract.normaliser, args.length, contract.stride, contract.config.rows, args.device)
     if contract.cameras:
-        seen = pictures(data.paths, contract.cameras, args.out, os.cpu_count() or 1, args.every)
-        shape += (torch.as_tensor(seen).to(args.device),)  # once, for both samplers
+        shape += _seen(args, contract, data, network)
     held = SegmentSampler.of(held_data, *shape)
     print(f"{len(data)} episodes; the model knows {', '.join(contract.tasks)}")
     sampler, ranks = SegmentSampler.of(training_data, *shape), Ranks(0, 1, args.device)
@@ -168,6 +172,14 @@ def run(args: Args) -> Contract:
     save(args.out, contract, training.ema.shadow)
     journal.plot(args.out)
     return contract
+
+
+def _seen(args: Args, contract: Contract, data: Demonstrations, network: SkillMoEPolicy) -> tuple:
+    """The last arguments of `SegmentSampler.of`, once for both samplers."""
+    all_pictures = pictures(data.paths, contract.cameras, args.out, os.cpu_count() or 1, args.every)
+    if args.eyes_stay or args.router_only:
+        return None, look_at(network.encoder, all_pictures, args.device)
+    return (torch.as_tensor(all_pictures).to(args.device),)
 
 
 def _numbered(data: Demonstrations, contract: Contract) -> Demonstrations:

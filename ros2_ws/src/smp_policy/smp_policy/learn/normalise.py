@@ -40,6 +40,16 @@ def _action_scale(data: Demonstrations) -> np.ndarray:
     return np.maximum(np.quantile(away.reshape(-1, away.shape[-1]), QUANTILE, axis=0), LEAST)
 
 
+def principal(data: Demonstrations, normaliser: Normaliser, directions: int) -> np.ndarray:
+    """(14, directions): the orthonormal directions that hold most of the energy of all chunks, normalised."""
+    every = np.arange(len(data.state))
+    chunks = normaliser.encode(data.action[chunk_rows(data, every, HORIZON)], data.target).reshape(
+        -1, len(names.JOINTS)
+    )
+    _, vectors = np.linalg.eigh(chunks.T @ chunks)  # ascending
+    return vectors[:, ::-1][:, :directions]
+
+
 def chunk_rows(data: Demonstrations, row: np.ndarray, rows: int) -> np.ndarray:
     """[..., rows] rows of `action` that the chunk of each row holds; the episode's last is repeated behind its end."""
     last = data.first[np.searchsorted(data.first, row, side="right")] - 1

@@ -29,7 +29,7 @@ from smp_policy.learn.data import Demonstrations
 from smp_policy.learn.eyes import load_cameras, look_at
 from smp_policy.learn.loop import Loop, held_sample, learn
 from smp_policy.learn.memory import keep_memory
-from smp_policy.learn.normalise import fit
+from smp_policy.learn.normalise import fit, principal
 from smp_policy.learn.parallel import Ranks
 from smp_policy.learn.pictures import numbered, pictures
 from smp_policy.learn.segments import SegmentSampler
@@ -119,10 +119,14 @@ def contract_of(args: Args, data: Demonstrations) -> Contract:
     )
 
 
-def begin(args: Args, contract: Contract, ranks: Ranks) -> Training:
+def begin(args: Args, contract: Contract, ranks: Ranks, data: Demonstrations) -> Training:
     """Network, averages and optimiser of a new training; the same on every rank but for the random numbers drawn."""
     torch.manual_seed(args.seed)
-    network = SkillMoEPolicy(contract.config).to(ranks.device)
+    network = SkillMoEPolicy(contract.config)
+    if contract.config.basis.centre == "principal":
+        w0 = principal(data, contract.normaliser, contract.config.experts)
+        network.basis.w0.copy_(torch.from_numpy(w0.copy()))  # numpy's is a view with negative strides
+    network.to(ranks.device)
     if args.eyes is not None:
         load_cameras(network.encoder, args.eyes)
         network.encoder.cameras.requires_grad_(False)
@@ -141,7 +145,7 @@ def run(args: Args) -> Contract:
         data = numbered(data, args.every) if args.config.encoder.cameras else data
         training_data, held_data = demonstrations.split(data, args.held_out, args.seed)
         contract = contract_of(args, training_data)
-        training = begin(args, contract, ranks)
+        training = begin(args, contract, ranks, training_data)
         args.out.mkdir(parents=True, exist_ok=True)
         resumed = training.resume(args.out, args.loop().settings, ranks.rank, ranks.size)
         shape = (contract.normaliser, args.length, contract.stride, contract.config.rows, ranks.device)

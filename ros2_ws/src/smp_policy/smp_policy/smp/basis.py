@@ -72,8 +72,9 @@ class BoundedBasis(nn.Module):
 
     The adaptive part is shorter than rho in Frobenius norm whatever the features, so (Weyl) every singular value of W
     lies in [1 - rho, 1 + rho]: rank is never lost, gradients stay bounded, and the basis cannot rotate so far that it
-    does the work of the gate. rho = 0 is the paper's fixed-basis ablation. W0 alone could lose rank: ``rank_losses``
-    counts the columns, over training steps, that did; anything but 0 deserves a look.
+    does the work of the gate. rho = 0 is the paper's fixed-basis ablation; unbounded (A2c), nothing of this holds. W0
+    alone could lose rank: ``rank_losses`` counts the columns, over training steps, that did; anything but 0 deserves a
+    look.
     """
 
     def __init__(self, features: int, action: int, experts: int, config: BasisConfig) -> None:
@@ -82,10 +83,12 @@ class BoundedBasis(nn.Module):
             raise ValueError(f"experts = {experts} exceeds the action dimension {action}: no orthonormal basis exists")
         if not 0.0 <= config.rho < 1.0:
             raise ValueError(f"basis.rho = {config.rho} must lie in [0, 1): at 1 the basis may lose rank")
-        self.rho = config.rho
+        self.rho, self.bounded = config.rho, config.bounded
         self.shape = (action, experts)
         self.w0 = nn.Parameter(torch.randn(action, experts))
         self.head = mlp(features, config.width, config.depth, action * experts)
+        if config.centre == "principal":
+            self.w0.requires_grad_(False)  # `learn.train` puts them there
         self.register_buffer("rank_losses", torch.zeros((), dtype=torch.int64), persistent=False)
 
     @full_precision
@@ -95,11 +98,13 @@ class BoundedBasis(nn.Module):
         if self.training:
             self.rank_losses += rank_lost(self.w0.detach(), centre.detach()).sum()
         d = self.head(s).unflatten(-1, self.shape)
+        if not self.bounded:
+            return centre + d
         return centre + self.rho * torch.rsqrt(1.0 + d.square().sum((-2, -1), keepdim=True)) * d
 
     def forward(self, s: Tensor) -> Tensor:
         """B(s): [..., E] -> [..., d, K]."""
-        return orthonormalise(self.weight(s), full_rank=True)
+        return orthonormalise(self.weight(s), full_rank=self.bounded)
 
 
 @full_precision

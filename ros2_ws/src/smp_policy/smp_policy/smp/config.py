@@ -44,6 +44,10 @@ class BasisConfig:
     """Bound of the adaptive part: cond(W) <= (1 + rho) / (1 - rho). One chunk moves along one or two directions, but
     they differ from chunk to chunk. At METHOD 3.2's 0.5 a basis cannot turn far enough to meet them: four to five
     experts are needed, and what selection drops is missed in closed loop. Gates do not starve of it."""
+    bounded: bool = True
+    """Or (ablation A2c) the adaptive part as long as its network makes it; ``rho`` is then not read."""
+    centre: Literal["learned", "principal"] = "learned"
+    """W0; or (ablation A2b, with rho = 0) the principal directions of the training data's chunks, which stay."""
     width: int = 512
     depth: int = 2
 
@@ -121,6 +125,10 @@ class LossConfig:
     """What an active coefficient's noise counts in L_coeff: the same (paper), or as its error moves the arms, g^2."""
     reconstruct: Literal["expected", "mean"] = "expected"
     """Expectation over the gate in closed form, or (ablation A3) the paper's literal, degenerate mean gate."""
+    stop: bool = True
+    """Targets of L_coeff learn nothing. Or (ablation A11) basis and posterior may make them easier to foretell."""
+    teaches_router: Literal["posterior", "action"] = "posterior"
+    """L_align: towards q; or (ablation A11) L_recon at the router's own gate, which it alone learns from."""
 
 
 @dataclass(frozen=True)

@@ -87,8 +87,8 @@ class SkillMoEPolicy(nn.Module):
 
         recon = self._recon(batch.action, b, u, q).mean() / (2.0 * w.sigma2)
         gate = gates.gate_kl(q, self.usage(), batch.starts, self.config.gate)
-        align = gates.dirichlet_kl(q.detach(), p).mean()
-        divisor = torch.lerp(gates.mean(q), gates.mean(p), ramp).detach()
+        align = self._align(batch.action, b.detach(), u.detach(), q.detach(), p)
+        divisor = torch.lerp(gates.mean(q), gates.mean(p), ramp)
         coeff = self._coeff(s.flatten(0, 1), b.flatten(0, 1), u.flatten(0, 1), divisor.flatten(0, 1), generator)
         total = w.coeff * coeff + w.recon * recon + ramp * w.gate * gate + w.align * align
         active = select(gates.mean(p), b.detach(), self.config.arms, self.config.selection)
@@ -103,21 +103,31 @@ class SkillMoEPolicy(nn.Module):
         error = expected_error if self.config.loss.reconstruct == "expected" else mean_gate_error
         return error(action, b, u, beta, self.config.diffusion.eps) / self.config.rows
 
+    def _align(self, action: Tensor, b: Tensor, u: Tensor, q: Tensor, p: Tensor) -> Tensor:
+        """What the router learns from, scalar; q and the rest are stopped."""
+        w = self.config.loss
+        if w.teaches_router == "posterior":
+            return gates.dirichlet_kl(q, p).mean()
+        return self._recon(action, b, u, p).mean() / (2.0 * w.sigma2)
+
     def _coeff(self, s: Tensor, b: Tensor, u: Tensor, divisor: Tensor, generator: torch.Generator | None) -> Tensor:
-        """L_coeff. Everything but the experts' conditioning s is stopped: B, the divisor and the target learn nothing.
+        """L_coeff. Everything but the experts' conditioning s is stopped: B, the divisor and the target learn nothing
+        (but for ablation A11).
 
         Flattened over [N, L] = M: s [M, E], b [M, d, K], u [M, H, K], divisor [M, K].
         """
+        if self.config.loss.stop:
+            u, b, divisor = u.detach(), b.detach(), divisor.detach()
+        raw = self.target(u, divisor)
         with torch.no_grad():
             selected = select(divisor, b, self.config.arms, self.config.selection)
-            raw = self.target(u, divisor)
             if self.training:
                 self.standard.update(raw, selected)
-            z = self.standard(raw)
             mask = self._training_mask(selected, generator)
-            noise = torch.randn(z.shape, generator=generator, device=z.device, dtype=z.dtype)
+            noise = torch.randn(raw.shape, generator=generator, device=raw.device, dtype=raw.dtype)
             steps = self.config.diffusion.train_steps
-            step = torch.randint(steps, z.shape[:1], generator=generator, device=z.device)
+            step = torch.randint(steps, raw.shape[:1], generator=generator, device=raw.device)
+        z = self.standard(raw)
         weight = self.strength(divisor) ** 2 if self.config.loss.weigh == "energy" else None
         return self.diffusion.loss(self.noise_estimate(s, divisor, mask), z, mask, noise, step, weight)
 
