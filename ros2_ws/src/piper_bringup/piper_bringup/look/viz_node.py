@@ -6,6 +6,8 @@ Nobody waits for it: best effort everywhere, and its queues are read a few times
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -40,6 +42,15 @@ SAY_S = 10.0
 def best_effort(depth: int) -> QoSProfile:
     """No publisher ever sends anything twice for us."""
     return QoSProfile(depth=depth, reliability=ReliabilityPolicy.BEST_EFFORT)
+
+
+def open_window(memory: str) -> None:
+    """Rerun's window, which stays open after the run; one that is open already is used. `memory`: MB, GB or %.
+
+    By its program, for `rerun.spawn` opens windows that the whole network can write to.
+    """
+    line = [sys.executable, "-m", "rerun", "--bind", "127.0.0.1", "--memory-limit", memory, "--hide-welcome-screen"]
+    subprocess.Popen(line, start_new_session=True, stdin=subprocess.DEVNULL)
 
 
 class VizNode(Node):
@@ -78,7 +89,8 @@ class VizNode(Node):
         recording = rr.RecordingStream(APPLICATION)
         try:
             if self._path is None:
-                recording.spawn(memory_limit=self._values["memory"], hide_welcome_screen=True)
+                open_window(self._values["memory"])
+                recording.connect_grpc()
                 recording.flush(timeout_sec=OPEN_S)  # raises where nobody answers
             else:
                 self._path.parent.mkdir(parents=True, exist_ok=True)
