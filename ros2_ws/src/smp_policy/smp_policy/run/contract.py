@@ -27,6 +27,11 @@ from smp_policy.smp.config import SMPConfig
 
 FILE = "contract.json"
 FORMAT, VERSION = "smp-policy", 2
+# Choices that came after the first contracts of this version, with what models did before there was one.
+LATER = {
+    "basis": {"bounded": True, "centre": "learned"},
+    "loss": {"stop": True, "teaches_router": "posterior"},
+}
 World = Literal["simulation", "robot", "mixed"]
 
 
@@ -159,4 +164,11 @@ def _current(values: Any) -> dict[str, Any]:
         older = isinstance(version, int) and version < VERSION
         remedy = "train it again" if older else "a newer software wrote it"
         raise ValueError(f"contract: version is {version!r}, this software reads {VERSION}: {remedy}")
-    return {name: value for name, value in values.items() if name not in ("format", "version")}
+    current = {name: value for name, value in values.items() if name not in ("format", "version")}
+    return current | {"config": _with_later(current["config"])} if isinstance(current.get("config"), dict) else current
+
+
+def _with_later(config: dict[str, Any]) -> dict[str, Any]:
+    """With LATER in parts that are there, unless they speak for themselves."""
+    parts = {name: said | config[name] for name, said in LATER.items() if isinstance(config.get(name), dict)}
+    return config | parts
