@@ -19,6 +19,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+from std_srvs.srv import Trigger
 
 from piper_bringup.can.segment import Segment
 from piper_bringup.cell.graphics import NoGraphics, open_context
@@ -101,6 +102,19 @@ def ask_reset(node: Node, **fields) -> ResetEpisode.Response:
     return future.result()
 
 
+def ask_clear(node: Node) -> Trigger.Response:
+    client = node.create_client(Trigger, names.SERVICE_CLEAR)
+    assert client.wait_for_service(timeout_sec=PATIENCE_S)
+    future = client.call_async(Trigger.Request())
+    spin_until(node, future.done)
+    return future.result()
+
+
+def height(message: PointCloud2) -> float:
+    """Of the first object [m]."""
+    return float(np.frombuffer(message.data, np.float32).reshape(4, len(SLOT_FIELDS))[0, 3])
+
+
 def test_state_only_cell_serves_resets_says_what_is_missing_and_ends_on_ctrl_c(tmp_path, listener):
     objects = collect(listener, PointCloud2, "/cell/objects")
     told = collect(listener, DiagnosticArray, names.TOPIC_DIAGNOSTICS)
@@ -120,6 +134,11 @@ def test_state_only_cell_serves_resets_says_what_is_missing_and_ends_on_ctrl_c(t
         answer = ask_reset(listener, task="juggle")
         assert not answer.success
         assert answer.message.startswith("no task 'juggle'; there are: lift_bar, lift_tray")
+
+        assert ask_clear(listener).success
+        spin_until(listener, lambda: height(objects[-1]) < -0.3)  # on the floor, under the table
+        assert ask_reset(listener).success
+        spin_until(listener, lambda: height(objects[-1]) > 0.0)
 
         topics = dict(listener.get_topic_names_and_types())
         assert not any("/cam_" in topic for topic in topics)

@@ -150,6 +150,25 @@ def test_respawn_moves_objects_and_leaves_the_arms(rows):
     assert np.array_equal(world.pose("bar"), World("lift_bar", 12).pose("bar"))
 
 
+def test_cleared_hands_are_empty_and_the_arms_stay(rows):
+    world = World("lift_bar", seed=11)
+    row = 0
+    while not world.success():  # it is then held up
+        play(world, rows[row : row + 1], start=rows[max(0, row - 1)])
+        row += 1
+    assert world.grasped("left", "bar") and world.grasped("right", "bar")
+    arm, t_ns = world.arm_state("left").q_rad, world.t_ns
+    world.clear()
+    assert np.array_equal(world.arm_state("left").q_rad, arm) and world.t_ns == t_ns and world.success()
+    assert not world.touches("left", "bar") and not world.touches("right", "bar")
+    waiting = world.pose("bar")
+    for _ in range(200):
+        world.step(0.005)
+    assert np.abs(world.pose("bar") - waiting).max() < 0.2, "it lies on the floor below"
+    world.respawn(12)
+    assert np.array_equal(world.pose("bar"), World("lift_bar", 12).pose("bar"))
+
+
 def test_an_adopted_arm_stands_where_it_stood(rows):
     first, second = World("lift_bar", seed=11), World("lift_bar", seed=3)
     play(first, rows[:60])

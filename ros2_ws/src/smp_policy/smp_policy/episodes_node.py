@@ -1,7 +1,8 @@
 """Node `episodes`: lets the policy do episodes in the simulated cell, one after the other, and counts successes.
 
-Waits until both arms hold under power, places the objects, asks for a run (action /run_policy), parks the arms. The
-cell judges; exit code 0 when every episode was run to its end, whatever its outcome.
+Waits until both arms hold under power, places the objects, asks for a run (action /run_policy), takes the objects out
+of the hands (on one that both hold they would pull against each other) and parks the arms. The cell judges; exit code 0
+when every episode was run to its end, whatever its outcome.
 """
 
 from __future__ import annotations
@@ -66,6 +67,7 @@ class EpisodesNode(Node):
         self._run = ActionClient(self, RunPolicy, ACTION)
         self._bags = Bags(self) if self._values["record"] else None
         self._reset = self.create_client(ResetEpisode, names.SERVICE_RESET_EPISODE)
+        self._take_away = self.create_client(Trigger, names.SERVICE_CLEAR)
         self._park = self.create_client(Trigger, f"/{names.DRIVER_NODE}/park")
         self._clear = self.create_client(Trigger, f"/{names.DRIVER_NODE}/clear_errors")
         every(self, TICK_S, self._tick)
@@ -101,7 +103,7 @@ class EpisodesNode(Node):
 
     def _needed(self) -> dict[str, bool]:
         needed = {
-            "cell": self._reset.service_is_ready(),
+            "cell": self._reset.service_is_ready() and self._take_away.service_is_ready(),
             "driver": self._park.service_is_ready(),
             "policy": self._run.server_is_ready(),
         }
@@ -160,8 +162,12 @@ class EpisodesNode(Node):
         episode = Episode(self._task, self._seed, result.reason, outcome, result.duration_s, result.chunks, trouble)
         self._done.append(episode)
         self.get_logger().info(line(episode))
-        self._park_tries = 1
-        self._call(self._park, Trigger.Request(), self._wait_for_park)
+        self._call(self._take_away, Trigger.Request(), self._wait_for_empty_hands)
+
+    def _wait_for_empty_hands(self) -> None:
+        if self._answered("the cell", ANSWER_S):
+            self._park_tries = 1
+            self._call(self._park, Trigger.Request(), self._wait_for_park)
 
     def _wait_for_park(self) -> None:
         if not self._answered("the driver, asked to park,", PARK_S):

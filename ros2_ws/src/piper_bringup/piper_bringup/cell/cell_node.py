@@ -12,6 +12,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+from std_srvs.srv import Trigger
 
 from piper_bringup import image_message, parameters
 from piper_bringup.can.places import SegmentError
@@ -57,6 +58,7 @@ class CellNode(Node):
         self._studio = self._open_studio() if values["cameras"] else None
         self.create_subscription(EpisodeEvent, names.TOPIC_EPISODE_EVENT, self._on_event, 10)
         self.create_service(ResetEpisode, names.SERVICE_RESET_EPISODE, self._on_reset)
+        self.create_service(Trigger, names.SERVICE_CLEAR, self._on_clear)
         self._wake = self.create_guard_condition(self._end_after_failure)
         every(self, 1.0, self._report)
         self._loop = Loop(self._tick, TICK_NS, self._on_failure, int(values["fifo_priority"]))
@@ -138,6 +140,11 @@ class CellNode(Node):
             self._publish_episode(EpisodeEvent.RESET, 0.0, response.message)
         episode = self._cell.episode
         response.task, response.seed, response.instruction = episode.task, episode.seed, episode.instruction
+        return response
+
+    def _on_clear(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        self._cell.clear()
+        response.success, response.message = True, "loose objects taken away until the next reset"
         return response
 
     def _report(self) -> None:

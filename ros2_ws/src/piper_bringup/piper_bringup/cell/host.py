@@ -103,6 +103,11 @@ class Cell:
             self._episode = self._described(seed, self._episode.number + 1)
             return self._episode
 
+    def clear(self) -> None:
+        """Take loose objects away, out of the hands too, until the next reset."""
+        with self._lock:
+            self._world.clear()
+
     def close(self) -> None:
         """End both segments."""
         self._stack.close()

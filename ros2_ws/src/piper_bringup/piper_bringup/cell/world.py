@@ -108,6 +108,13 @@ class World:
         self._progress = Progress()
         mujoco.mj_forward(self.model, self._data)
 
+    def clear(self) -> None:
+        """Loose objects, held or not, to where they wait until the next `respawn`; arms, time and goals stay."""
+        for i, thing in enumerate(self._things.values()):
+            if thing.kind == Kind.FREE:
+                self._put(thing, None, i)
+        mujoco.mj_forward(self.model, self._data)
+
     def _put(self, thing: Thing, pose: Array | None, place: int) -> None:
         """Where the episode begins; a thing without a pose goes to the waiting place number `place`."""
         pose = np.array((*_AWAY_M, 1.0, 0.0, 0.0, 0.0)) - (0.2 * place, 0, 0, 0, 0, 0, 0) if pose is None else pose

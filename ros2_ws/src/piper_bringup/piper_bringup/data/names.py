@@ -43,6 +43,7 @@ TOPIC_TASK = "/smp/task"
 TOPIC_DIAGNOSTICS = "/diagnostics"
 TOPIC_LIVE = "/smp/live"
 SERVICE_RESET_EPISODE = "/cell/reset_episode"
+SERVICE_CLEAR = "/cell/clear"  # takes things out of the hands, as a person would before the arms park
 
 DRIVER_NODE = "piper_driver"
 
