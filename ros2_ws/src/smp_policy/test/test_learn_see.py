@@ -96,6 +96,16 @@ def test_what_the_eyes_see_is_what_the_encoder_sees_in_pictures(folder):
     assert np.abs(eyes.look_at(encoder, pictures, "cpu") - direct).max() < 0.05 * np.abs(direct).max()  # bfloat16
 
 
+def test_arms_are_not_displaced_where_cameras_learn_what_pictures_show_of_them(folder):
+    sees = train.Args((folder,), folder, config=replace(presets.tiny(), encoder=SEES))
+    assert sees.loop().away == 0.0 and replace(sees, eyes=folder).loop().away == 1.0
+    assert train.Args((folder,), folder).loop().away == 1.0  # of a model without cameras
+    joint = finetune.Args(folder, (folder,), folder / "new")
+    assert joint.loop(cameras=True).away == 0.0 and joint.loop(cameras=False).away == 1.0
+    for still in ({"eyes_stay": True}, {"router_only": True}):
+        assert replace(joint, **still).loop(cameras=True).away == 1.0
+
+
 def test_eyes_that_are_missing_or_of_another_size_are_refused(folder):
     with pytest.raises(ContractError, match=r"holds no eyes: eyes.safetensors is missing"):
         eyes.load_cameras(Encoder(SEES), folder / "nowhere")

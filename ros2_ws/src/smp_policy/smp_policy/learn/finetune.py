@@ -67,7 +67,7 @@ class Args:
     clip: float = 1.0
     """Longest gradient."""
     away: float = 1.0
-    """As in training: how far arms are displaced from what was shown, with the way back."""
+    """As in training: how far arms are displaced from what was shown, with the way back; not where cameras learn."""
     held_out: int = 1
     """Episodes kept back to watch over-fitting."""
     every: int = 1
@@ -87,11 +87,12 @@ class Args:
         if self.out.resolve() == self.model.resolve():
             raise ValueError(f"--out is {self.out}, the model itself, whose weights it goes on from: name another")
 
-    def loop(self) -> Loop:
-        """The part that the optimiser's loop needs."""
+    def loop(self, cameras: bool) -> Loop:
+        """The part that the optimiser's loop needs; `cameras`: the model sees pictures."""
         free = ("out", "device", "save_every")
         settings = {name: str(value) for name, value in dataclasses.asdict(self).items() if name not in free}
-        return Loop(self.out, self.steps, self.batch, self.lr, self.clip, self.save_every, settings, self.away)
+        away = 0.0 if cameras and not self.eyes_stay and not self.router_only else self.away
+        return Loop(self.out, self.steps, self.batch, self.lr, self.clip, self.save_every, settings, away)
 
 
 class FullyRamped(torch.nn.Module):
@@ -158,7 +159,8 @@ def run(args: Args) -> Contract:
     training_data, held_data = demonstrations.split(data, args.held_out, args.seed)
     training, loss = begin(args, network)
     args.out.mkdir(parents=True, exist_ok=True)
-    if training.resume(args.out, args.loop().settings):
+    loop = args.loop(cameras=bool(contract.cameras))
+    if training.resume(args.out, loop.settings):
         print(f"goes on at step {training.step}")
     shape = (contract.normaliser, args.length, contract.stride, contract.config.rows, args.device)
     if contract.cameras:
@@ -166,7 +168,7 @@ def run(args: Args) -> Contract:
     held = SegmentSampler.of(held_data, *shape)
     print(f"{len(data)} episodes; the model knows {', '.join(contract.tasks)}")
     sampler, ranks = SegmentSampler.of(training_data, *shape), Ranks(0, 1, args.device)
-    learn(training, loss, sampler, held_sample(held), args.loop(), ranks)
+    learn(training, loss, sampler, held_sample(held), loop, ranks)
     notes = {"finetuned_from": args.model.name, "finetune_steps": str(args.steps), "finetune_episodes": str(len(data))}
     contract = dataclasses.replace(contract, notes={**base.notes, **notes, "router_only": str(args.router_only)})
     save(args.out, contract, training.ema.shadow)
