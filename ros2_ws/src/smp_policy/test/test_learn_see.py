@@ -13,8 +13,11 @@ from safetensors.torch import load_file
 from piper_bringup.data import names
 from smp_policy.learn import data as demonstrations
 from smp_policy.learn import eyes, finetune, journal, see, train
+from smp_policy.learn import pictures as album
 from smp_policy.learn.checkpoint import CheckpointError
+from smp_policy.learn.loop import displaced
 from smp_policy.learn.normalise import fit
+from smp_policy.learn.segments import SegmentSampler
 from smp_policy.run.backend_torch import TorchBackend
 from smp_policy.run.contract import ContractError
 from smp_policy.run.policy import Policy, Query
@@ -96,14 +99,32 @@ def test_what_the_eyes_see_is_what_the_encoder_sees_in_pictures(folder):
     assert np.abs(eyes.look_at(encoder, pictures, "cpu") - direct).max() < 0.05 * np.abs(direct).max()  # bfloat16
 
 
-def test_arms_are_not_displaced_where_cameras_learn_what_pictures_show_of_them(folder):
+def test_half_of_the_segments_stay_as_shown_where_cameras_learn(folder):
     sees = train.Args((folder,), folder, config=replace(presets.tiny(), encoder=SEES))
-    assert sees.loop().away == 0.0 and replace(sees, eyes=folder).loop().away == 1.0
-    assert train.Args((folder,), folder).loop().away == 1.0  # of a model without cameras
+    assert sees.loop().as_shown == 0.5 and replace(sees, eyes=folder).loop().as_shown == 0.0
+    assert train.Args((folder,), folder).loop().as_shown == 0.0  # of a model without cameras
     joint = finetune.Args(folder, (folder,), folder / "new")
-    assert joint.loop(cameras=True).away == 0.0 and joint.loop(cameras=False).away == 1.0
+    assert joint.loop(cameras=True).as_shown == 0.5 and joint.loop(cameras=False).as_shown == 0.0
     for still in ({"eyes_stay": True}, {"router_only": True}):
-        assert replace(joint, **still).loop(cameras=True).away == 1.0
+        assert replace(joint, **still).loop(cameras=True).as_shown == 0.0
+
+
+def test_cameras_learn_nothing_from_displaced_arms(folder):
+    data = demonstrations.load([folder / "data"], with_objects=False)
+    seen = torch.as_tensor(album.pictures(data.paths, names.CAMERAS, folder / "album", processes=1))
+    sampler = SegmentSampler.of(data, fit(data, with_target=False), 2, 4, 16, "cpu", seen)
+    away = displaced((6, 2), 1.0, torch.Generator().manual_seed(0), "cpu", as_shown=0.5)
+    batch, _ = sampler.batch(torch.arange(6), away)
+    assert batch.displaced.any() and not batch.displaced.all()
+    assert torch.equal(batch.displaced, away.abs().amax((0, 2, 3)) > 0)
+    torch.manual_seed(0)
+    encoder = Encoder(SEES)
+    for which in (batch.displaced, ~batch.displaced):
+        encoder.zero_grad()
+        encoder(batch.observation, batch.displaced)[which].square().sum().backward()
+        learned = [bool(p.grad.any()) for p in encoder.cameras.parameters() if p.grad is not None]
+        assert any(learned) != bool(which[batch.displaced].any())
+        assert encoder.net[0].weight.grad.any(), "all else learns from both"
 
 
 def test_eyes_that_are_missing_or_of_another_size_are_refused(folder):

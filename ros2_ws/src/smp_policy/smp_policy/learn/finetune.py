@@ -33,7 +33,7 @@ from smp_policy.learn.memory import keep_memory
 from smp_policy.learn.parallel import Ranks
 from smp_policy.learn.pictures import numbered, pictures
 from smp_policy.learn.segments import SegmentSampler
-from smp_policy.learn.train import check_every
+from smp_policy.learn.train import AS_SHOWN, check_every
 from smp_policy.run.backend_torch import load, save
 from smp_policy.run.contract import Contract, ContractError
 from smp_policy.smp.config import of_tasks
@@ -67,7 +67,7 @@ class Args:
     clip: float = 1.0
     """Longest gradient."""
     away: float = 1.0
-    """As in training: how far arms are displaced from what was shown, with the way back; not where cameras learn."""
+    """As in training: how far arms are displaced from what was shown, with the way back."""
     held_out: int = 1
     """Episodes kept back to watch over-fitting."""
     every: int = 1
@@ -91,8 +91,8 @@ class Args:
         """The part that the optimiser's loop needs; `cameras`: the model sees pictures."""
         free = ("out", "device", "save_every")
         settings = {name: str(value) for name, value in dataclasses.asdict(self).items() if name not in free}
-        away = 0.0 if cameras and not self.eyes_stay and not self.router_only else self.away
-        return Loop(self.out, self.steps, self.batch, self.lr, self.clip, self.save_every, settings, away)
+        shown = AS_SHOWN if cameras and not self.eyes_stay and not self.router_only else 0.0
+        return Loop(self.out, self.steps, self.batch, self.lr, self.clip, self.save_every, settings, self.away, shown)
 
 
 class FullyRamped(torch.nn.Module):

@@ -40,6 +40,7 @@ class Loop:
     save_every: int  # optimiser steps
     settings: Mapping[str, str]  # what must be the same when a stopped training goes on
     away: float = 0.0  # how far arms are displaced in training, as a share of AWAY
+    as_shown: float = 0.0  # share of the segments in which they are not
 
 
 def learning_rate(step: int, loop: Loop) -> float:
@@ -50,7 +51,9 @@ def learning_rate(step: int, loop: Loop) -> float:
     return loop.lr * 0.5 * (1.0 + math.cos(math.pi * (step - warm) / max(1, loop.steps - warm)))
 
 
-def displaced(shape: torch.Size, share: float, generator: torch.Generator, device: str) -> Tensor | None:
+def displaced(
+    shape: torch.Size, share: float, generator: torch.Generator, device: str, as_shown: float = 0.0
+) -> Tensor | None:
     """[2, N, L, 14] by which joints and set-points of each segment are away from what was shown; None for nothing.
 
     Demonstrations of a script, or of a steady hand, show one path: a policy that has left it by a little has never seen
@@ -62,6 +65,8 @@ def displaced(shape: torch.Size, share: float, generator: torch.Generator, devic
         return None
     n, length = shape
     size = torch.rand(2, n, 1, 1, generator=generator, device=device)
+    if as_shown:
+        size = size * (torch.rand(n, 1, 1, generator=generator, device=device) >= as_shown)
     first = torch.randn(2, n, 1, len(names.JOINTS), generator=generator, device=device) * size * share
     halves = 0.5 ** torch.arange(length, device=device).unsqueeze(-1)
     target, lag = first * halves * torch.tensor(AWAY, dtype=torch.float32, device=device)
@@ -103,7 +108,8 @@ def step(training: Training, network: nn.Module, sampler: SegmentSampler, loop: 
         group["lr"] = learning_rate(training.step, loop)
     size = (max(1, loop.batch // ranks.size),)
     index = torch.randint(len(sampler), size, generator=training.generator, device=ranks.device)
-    batch, _ = sampler.batch(index, displaced(sampler.row[index].shape, loop.away, training.generator, ranks.device))
+    away = displaced(sampler.row[index].shape, loop.away, training.generator, ranks.device, loop.as_shown)
+    batch, _ = sampler.batch(index, away)
     with torch.autocast(ranks.device.split(":")[0], torch.bfloat16, enabled=has_bfloat16(ranks.device)):
         losses = network(batch, training.step / loop.steps, training.generator)
     training.optimiser.zero_grad(set_to_none=True)

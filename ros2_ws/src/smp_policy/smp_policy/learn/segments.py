@@ -104,7 +104,8 @@ class SegmentSampler:
             images=None if self.pictures is None else self.pictures[self.picture[row]],
             seen=None if self.seen is None else self.seen[self.picture[row]],
         )
-        return Segments(observation, chunk, self.starts[index]), self.phase[row]
+        displaced = None if away is None or self.pictures is None else away.flatten(2).any(-1).any(0)
+        return Segments(observation, chunk, self.starts[index], displaced), self.phase[row]
 
 
 def segments(data: Demonstrations, length: int, stride: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:

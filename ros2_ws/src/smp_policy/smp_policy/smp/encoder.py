@@ -101,8 +101,12 @@ class Encoder(nn.Module):
         seen = [network(pixels[:, i]) for i, network in enumerate(self.cameras)]
         return torch.cat(seen, dim=-1).unflatten(0, lead)
 
-    def forward(self, observation: Observation) -> Tensor:
-        """Raises ValueError naming an input that is missing or has another size than the configuration says."""
+    def forward(self, observation: Observation, displaced: Tensor | None = None) -> Tensor:
+        """Raises ValueError naming an input that is missing or has another size than the configuration says.
+
+        displaced [N] bool: in these the joints are not those in the pictures. Cameras learn nothing from them: they
+        would learn to see where the arms were, and the policy to believe that.
+        """
         c = self.config
         parts = [self._checked("proprio", observation.proprio, (c.proprio,)), self._task(observation.task)]
         if c.slots:
@@ -110,6 +114,8 @@ class Encoder(nn.Module):
             parts.append((slots * slots[..., :1]).flatten(-2))  # an empty slot says nothing, whatever it holds
         if c.cameras:
             seen = self.look(observation.images) if observation.seen is None else observation.seen
+            if displaced is not None:
+                seen = torch.where(displaced.view(-1, *[1] * (seen.dim() - 1)), seen.detach(), seen)
             parts.append(self._checked("seen", seen, (c.cameras * 3 * c.channels[-1],)))
         return self.net(torch.cat(parts, dim=-1))
 

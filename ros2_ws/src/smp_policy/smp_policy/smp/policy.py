@@ -34,6 +34,7 @@ class Segments(NamedTuple):
     observation: Observation  # leading dimensions [N, L]
     action: Tensor  # [N, L, H, d] normalised chunk that begins at each policy step
     starts: Tensor  # [N] bool: the segment begins its episode
+    displaced: Tensor | None = None  # [N] bool: joints are not those in the pictures, cameras learn nothing from it
 
 
 class Losses(NamedTuple):
@@ -79,7 +80,7 @@ class SkillMoEPolicy(nn.Module):
         """All terms of Eq. 6 on a batch of segments. ``progress`` in [0, 1]: how much of the training is done."""
         w = self.config.loss
         ramp = min(progress / w.ramp, 1.0) if w.ramp > 0.0 else 1.0
-        s = self.encoder(batch.observation)  # [N, L, E]
+        s = self.encoder(batch.observation, batch.displaced)  # [N, L, E]
         b = self.basis(s)  # [N, L, d, K]
         u = coordinates(batch.action, b)  # [N, L, H, K]
         q = self.posterior(gates.posterior_input(s, batch.action, u))  # beta, [N, L, K]
