@@ -1,0 +1,70 @@
+"""RoboTwin 2.0 in its own environment, asked over a socket; `link.py` starts this and is the other end.
+
+    python worker.py --root ROBOTWIN_ROOT --socket PATH
+
+Runs in the Python that RoboTwin is installed in (3.10, no ROS), which also needs numpy, PyYAML and msgpack. Somebody
+listens at PATH. What the program prints, its C code included, goes to stderr. Ends when the other end does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import socket
+import sys
+from pathlib import Path
+
+# A script's folder leads the path, where our names would hide others'. Ours come last instead.
+sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != Path(__file__).resolve().parent]
+sys.path.append(str(Path(__file__).resolve().parents[2]))
+
+try:
+    from piper_bringup.robotwin import protocol
+    from piper_bringup.robotwin.commands import Commands, answer
+    from piper_bringup.robotwin.phase import PhaseError
+except ImportError as missing:
+    sys.exit(f"worker: {sys.executable} lacks {missing.name}: pip install numpy pyyaml msgpack there")
+
+
+def serve(sock: socket.socket, commands: Commands) -> None:
+    """Answer requests until one is close or the other end is gone. Raises FrameError for what is no request."""
+    while True:
+        try:
+            request = protocol.receive(sock)
+        except (EOFError, ConnectionError):
+            return
+        try:
+            frame = protocol.pack(answer(commands, request))
+        except protocol.FrameError as error:
+            frame = protocol.pack({"error": PhaseError("answer", error).data()})
+        try:
+            protocol.send(sock, frame)
+        except ConnectionError:
+            return
+        if request.get("command") == "close":
+            return
+
+
+def main() -> None:
+    """Connects, then serves from the checkout's folder: RoboTwin's paths are relative."""
+    parser = argparse.ArgumentParser(description="RoboTwin 2.0 over a socket")
+    parser.add_argument("--root", type=Path, required=True, help="folder of the RoboTwin checkout")
+    parser.add_argument("--socket", required=True, help="where somebody listens for this worker")
+    arguments = parser.parse_args()
+    root = arguments.root.resolve()
+    sys.stdout.flush()
+    os.dup2(sys.stderr.fileno(), 1)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+        try:
+            sock.connect(arguments.socket)
+            os.chdir(root)
+        except OSError as error:
+            sys.exit(f"worker: cannot start with {arguments.socket} and {root}: {error}")
+        try:
+            serve(sock, Commands(root))
+        except protocol.FrameError as error:
+            sys.exit(f"worker: {error}")
+
+
+if __name__ == "__main__":
+    main()
