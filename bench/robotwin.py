@@ -25,6 +25,7 @@ from bench.report import ROOT, conclude
 from piper_bringup.robotwin.checkout import Checkout
 from piper_bringup.robotwin.link import Link
 from piper_bringup.robotwin.program import Program
+from piper_bringup.robotwin.substitutes import Substitutes
 
 CAMERAS = ["head_camera", "left_camera", "right_camera"]  # 320x240
 TASK, CONFIG, PIPERS, SEED = "stack_blocks_two", "demo_clean", ["piper", "piper", 0.6], 100000
@@ -69,7 +70,7 @@ def directly(root: Path, steps: int, report: Connection) -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # it prints
     os.chdir(root)
     checkout = Checkout.at(root)
-    env, arguments = Program(checkout).environment(TASK), checkout.arguments(TASK, CONFIG, PIPERS)
+    env, arguments = Program(checkout, Substitutes()).environment(TASK), checkout.arguments(TASK, CONFIG, PIPERS)
     calls = (
         lambda i: env.take_action(action(i)),
         lambda i: (env.take_action(action(i)), env.get_obs()),

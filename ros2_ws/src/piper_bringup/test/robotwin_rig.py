@@ -23,9 +23,11 @@ class Place:
     python: str = sys.executable
     genuine: bool = False
 
-    def link(self) -> Link:
-        """A worker for it, not started."""
-        return Link(self.python, self.root)
+    def link(self, *arguments: str) -> Link:
+        """A worker for it, not started; the genuine program is drawn and planned as ROBOTWIN_ARGUMENTS says."""
+        return Link(
+            self.python, self.root, *(os.environ.get("ROBOTWIN_ARGUMENTS", "").split() if self.genuine else arguments)
+        )
 
 
 def lay(folder: Path, branch: str) -> Place:

@@ -268,7 +268,18 @@ def test_a_fresh_process_speaks_after_noise_on_stdout(link):
         assert link.call("step", PATIENCE_S, action=action)["taken"]
 
 
-WORKER_SIDE = ("protocol", "worker", "commands", "episode", "observed", "program", "checkout", "phase", "__init__")
+WORKER_SIDE = (
+    "protocol",
+    "worker",
+    "commands",
+    "episode",
+    "observed",
+    "program",
+    "checkout",
+    "phase",
+    "substitutes",
+    "__init__",
+)
 
 
 @pytest.mark.parametrize("name", WORKER_SIDE)

@@ -256,9 +256,29 @@ def test_an_error_in_an_action_is_data(fake):
 
 
 def test_a_program_that_cannot_be_imported_is_data(fake):
-    with pytest.raises(WorkerRaised, match="no_such_planner") as caught:
-        start(fake, task="broken_import")
+    with pytest.raises(WorkerRaised, match="No module named 'curobo'") as caught:
+        start(fake, task="handover_mic")
     assert caught.value.phase == "import"
+
+
+def test_without_a_planner_actions_go_on_and_only_planning_fails(tmp_path):
+    with lay(tmp_path / "fake", "main").link("--planner", "none") as link:
+        assert link.start(PATIENCE_S)["planner"] == "none"
+        start(link, task="handover_mic")
+        assert link.call("step", PATIENCE_S, action=REACH)["taken"]
+        with pytest.raises(WorkerRaised, match="a path needs CuRobo") as caught:
+            link.call("expert", PATIENCE_S)
+        assert (caught.value.phase, caught.value.type) == ("expert", "NoPlanner")
+        with pytest.raises(WorkerRaised, match=r"expert_error .*CuRobo"):
+            start(link, task="handover_mic", expert_check=True, max_skipped=0)
+
+
+def test_another_shader_draws_in_place_of_the_ray_tracer_and_is_said(tmp_path):
+    with lay(tmp_path / "fake", "main").link("--shader", "default") as link:
+        about = link.start(PATIENCE_S)
+        assert (about["shader"], about["planner"]) == ("default", "curobo")
+        camera = start(link, cameras=["head_camera"])["observation"]["cameras"]["head_camera"]
+        assert camera["rgb"][0, 0, 0] == 200
 
 
 def test_an_embodiment_that_was_not_downloaded_is_said(fake):

@@ -1,7 +1,8 @@
 """What a worker can be asked, and what it answers. Joints are in RoboTwin's order and units: see `observed`.
 
     hello     -> branch ("main" or "stable_2.0", by the looks of the folder), commit, python, versions, tasks,
-                 step_limits {task: actions}, task_configs, embodiments {name: downloaded}, missing_assets
+                 step_limits {task: actions}, task_configs, embodiments {name: downloaded}, missing_assets,
+                 shader, planner (see `substitutes`)
     reset     task, seed, task_config="demo_clean", embodiment=None (the configuration's) | [dual] | [left, right, m],
               expert_check=True, instruction_type="" (eval_instruction of the configuration, or unseen) | seen | unseen,
               max_skipped=50, cameras=[]
@@ -24,19 +25,21 @@ metres are the business of the other side. Pictures are RGB.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from piper_bringup.robotwin.checkout import Checkout
 from piper_bringup.robotwin.episode import Episodes, Wanted
 from piper_bringup.robotwin.phase import PhaseError, phase
+from piper_bringup.robotwin.substitutes import Substitutes
 
 
 class Commands:
     """The commands of a worker for the checkout at `root`, which is looked at when first asked."""
 
-    def __init__(self, root: Path) -> None:
-        self._root = root
+    def __init__(self, root: Path, substitutes: Substitutes) -> None:
+        self._root, self._substitutes = root, substitutes
         self._episodes: Episodes | None = None
         self._known: dict[str, Callable[..., dict[str, Any]]] = {
             "hello": self._hello,
@@ -58,7 +61,7 @@ class Commands:
 
     def _hello(self) -> dict[str, Any]:
         with phase("hello"):
-            return Checkout.at(self._root).about()
+            return Checkout.at(self._root).about() | asdict(self._substitutes)
 
     def _reset(
         self,
@@ -104,7 +107,7 @@ class Commands:
     def _there(self) -> Episodes:
         if self._episodes is None:
             with phase("hello"):
-                self._episodes = Episodes(Checkout.at(self._root))
+                self._episodes = Episodes(Checkout.at(self._root), self._substitutes)
         return self._episodes
 
 

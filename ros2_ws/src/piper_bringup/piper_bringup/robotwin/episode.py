@@ -17,6 +17,7 @@ from piper_bringup.robotwin.checkout import Checkout
 from piper_bringup.robotwin.observed import joint_counts, observe
 from piper_bringup.robotwin.phase import PhaseError, phase
 from piper_bringup.robotwin.program import Program, count_steps
+from piper_bringup.robotwin.substitutes import Substitutes
 
 EE_ROW = 16  # of an arm: xyz, quaternion wxyz, gripper
 
@@ -41,8 +42,8 @@ class Wanted:
 class Episodes:
     """The environment of this process, and the episode under way in it."""
 
-    def __init__(self, checkout: Checkout) -> None:
-        self._checkout = checkout
+    def __init__(self, checkout: Checkout, substitutes: Substitutes) -> None:
+        self._checkout, self._substitutes = checkout, substitutes
         self._program: Program | None = None
         self._env: Any = None
         self._made_for: tuple[Any, ...] = ()
@@ -143,7 +144,7 @@ class Episodes:
         self._made_for = ()
         with phase("arguments"):
             self._arguments = self._checkout.arguments(*made_for)
-        self._program = self._program or Program(self._checkout)
+        self._program = self._program or Program(self._checkout, self._substitutes)
         self._env, self._episodes = self._program.environment(wanted.task), 0
         self._made_for = made_for
 

@@ -41,7 +41,7 @@ WORKER = Path(__file__).with_name("worker.py")
 class Link:
     """A worker for the RoboTwin checkout `root`, run by `python` of the environment that RoboTwin is installed in.
 
-    `worker_arguments` go to worker.py as they are. Nothing is started before `start`.
+    `worker_arguments` go to worker.py as they are: --shader default, --planner none. Nothing is started before `start`.
     """
 
     def __init__(self, python: str, root: Path | str, *worker_arguments: str) -> None:

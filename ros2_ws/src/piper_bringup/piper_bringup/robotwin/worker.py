@@ -1,6 +1,6 @@
 """RoboTwin 2.0 in its own environment, asked over a socket; `link.py` starts this and is the other end.
 
-    python worker.py --root ROBOTWIN_ROOT --socket PATH
+    python worker.py --root ROBOTWIN_ROOT --socket PATH [--shader default] [--planner none]
 
 Runs in the Python that RoboTwin is installed in (3.10, no ROS), which also needs numpy, PyYAML and msgpack. Somebody
 listens at PATH. What the program prints, its C code included, goes to stderr. Ends when the other end does.
@@ -22,6 +22,7 @@ try:
     from piper_bringup.robotwin import protocol
     from piper_bringup.robotwin.commands import Commands, answer
     from piper_bringup.robotwin.phase import PhaseError
+    from piper_bringup.robotwin.substitutes import PLANNERS, SHADERS, Substitutes
 except ImportError as missing:
     sys.exit(f"worker: {sys.executable} lacks {missing.name}: pip install numpy pyyaml msgpack there")
 
@@ -50,6 +51,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="RoboTwin 2.0 over a socket")
     parser.add_argument("--root", type=Path, required=True, help="folder of the RoboTwin checkout")
     parser.add_argument("--socket", required=True, help="where somebody listens for this worker")
+    parser.add_argument("--shader", choices=SHADERS, default=SHADERS[0], help="default: no ray tracing")
+    parser.add_argument("--planner", choices=PLANNERS, default=PLANNERS[0], help="none: no expert, no ee actions")
     arguments = parser.parse_args()
     root = arguments.root.resolve()
     sys.stdout.flush()
@@ -61,7 +64,7 @@ def main() -> None:
         except OSError as error:
             sys.exit(f"worker: cannot start with {arguments.socket} and {root}: {error}")
         try:
-            serve(sock, Commands(root))
+            serve(sock, Commands(root, Substitutes(arguments.shader, arguments.planner)))
         except protocol.FrameError as error:
             sys.exit(f"worker: {error}")
 

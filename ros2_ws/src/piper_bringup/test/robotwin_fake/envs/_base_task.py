@@ -9,6 +9,7 @@ import subprocess
 import time
 
 import numpy as np
+import sapien.render
 import yaml
 
 from ._GLOBAL_CONFIGS import CONFIGS_PATH
@@ -38,6 +39,7 @@ class Base_Task:
     def _init_task_env_(self, now_ep_num, seed, is_test, task_name, domain_randomization, camera, data_type, **args):
         np.random.seed(seed)
         self.seed, self.task_name, self.data_type = seed, task_name, data_type
+        sapien.render.set_camera_shader_dir("rt")
         self.scene = Scene()
         self.scene.robot = self.robot = Robot(**args)
         self.size = (args["head_camera_h"], args["head_camera_w"], 3)
@@ -66,10 +68,11 @@ class Base_Task:
         self.rendered += 1
 
     def get_obs(self):
-        """Every camera red and brighter with time, blue never."""
+        """Every camera red, the redder if traced, and greener with time; blue never."""
         self._update_render()
         picture = np.zeros((*self.size[:2], 4), np.uint8)
-        picture[..., 0], picture[..., 1] = 255, min(255, self.rendered)
+        picture[..., 0] = 255 if sapien.render.chosen[-1] == "rt" else 200
+        picture[..., 1] = min(255, self.rendered)
         camera = {"intrinsic_cv": np.eye(3), "extrinsic_cv": np.eye(3, 4), "cam2world_gl": np.eye(4)}
         seen = {name: dict(camera) for name in ("left_camera", "right_camera", "head_camera")}
         for entry in seen.values() if self.data_type.get("rgb") else ():
