@@ -65,6 +65,9 @@ class Episodes:
 
         Raises PhaseError.
         """
+        with phase("arguments"):
+            if wanted.instruction_type not in ("", "seen", "unseen") or wanted.max_skipped < 0:
+                raise ValueError(f"found {wanted}; valid: instruction_type seen or unseen, max_skipped 0 and above")
         self._prepare(wanted)
         skipped: list[dict[str, Any]] = []
         for seed in range(wanted.seed, wanted.seed + wanted.max_skipped + 1):
@@ -72,9 +75,8 @@ class Episodes:
             if not reason:
                 return self._begun(wanted, seed, skipped, info)
             skipped.append({"seed": seed, "reason": reason[0], "detail": reason[1]})
-        told = ", ".join(f"{entry['seed']} {entry['reason']} ({entry['detail']})" for entry in skipped)
         with phase("seeds"):
-            raise NoEpisode(f"no seed from {wanted.seed} on will do: {told}")
+            raise NoEpisode(f"no seed from {wanted.seed} to {seed} will do: {_told(skipped)}")
 
     def observation(self, cameras: Sequence[str]) -> dict[str, Any]:
         """`observed.observe` with the state of the episode. Raises PhaseError (observe)."""
@@ -208,6 +210,14 @@ class Episodes:
         robot.set_gripper(target[left], "left")
         robot.set_arm_joints(target[left + 1 : -1], velocity[left + 1 : -1], "right")
         robot.set_gripper(target[-1], "right")
+
+
+def _told(skipped: list[dict[str, Any]]) -> str:
+    """Reasons with their seeds, each reason once."""
+    seeds: dict[str, list[str]] = {}
+    for entry in skipped:
+        seeds.setdefault(f"{entry['reason']} ({entry['detail']})", []).append(str(entry["seed"]))
+    return "; ".join(f"{reason}: {', '.join(numbers)}" for reason, numbers in seeds.items())
 
 
 def _row(action: np.ndarray, size: int) -> np.ndarray:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import os
 import socket
+import subprocess
 import sys
 from pathlib import Path
 
@@ -25,6 +26,21 @@ try:
     from piper_bringup.robotwin.substitutes import PLANNERS, SHADERS, Substitutes
 except ImportError as missing:
     sys.exit(f"worker: {sys.executable} lacks {missing.name}: pip install numpy pyyaml msgpack there")
+
+
+# The kernel ends this process with its starter, but not what RoboTwin started: planners would stay behind.
+GUARD = """
+import os, sys, time
+while os.getppid() == int(sys.argv[1]):
+    time.sleep(0.2)
+os.killpg(0, 9)
+"""
+
+
+def guard() -> None:
+    """Start who kills the rest of this process group when this process is gone, where the group is ours to kill."""
+    if os.getpgrp() == os.getpid():
+        subprocess.Popen([sys.executable, "-S", "-E", "-c", GUARD, str(os.getpid())], stdin=subprocess.DEVNULL)
 
 
 def serve(sock: socket.socket, commands: Commands) -> None:
@@ -57,6 +73,7 @@ def main() -> None:
     root = arguments.root.resolve()
     sys.stdout.flush()
     os.dup2(sys.stderr.fileno(), 1)
+    guard()
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
         try:
             sock.connect(arguments.socket)
