@@ -21,6 +21,7 @@ SCRIPTS = (
     "experts",
     "chunk_latency",
     "stitching",
+    "robotwin",
     "whole_graph",
     "closed_loop",
 )

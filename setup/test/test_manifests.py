@@ -20,6 +20,7 @@ ROSDEP = {
     "cv2": "python3-opencv",
     "h5py": "python3-h5py",
     "matplotlib": "python3-matplotlib",
+    "msgpack": "python3-msgpack",
     "mujoco": "python3-mujoco-pip",
     "numpy": "python3-numpy",
     "rich": "python3-rich",

@@ -1,0 +1,86 @@
+"""What a machine without an NVIDIA GPU lacks, replaced: RoboTwin's ray tracer and CuRobo, its planner of paths.
+
+Both change what an evaluation means, so hello says which are in use. Without CuRobo there is no expert and no `ee`
+action; `qpos` actions need none. Python 3.10, standard library only: the worker imports it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+SHADERS = ("rt", "default")
+PLANNERS = ("curobo", "none")
+_CUROBO = {  # what envs/robot/planner.py imports
+    "curobo": (),
+    "curobo.types": (),
+    "curobo.types.math": ("Pose",),
+    "curobo.types.robot": ("JointState",),
+    "curobo.util": ("logger",),
+    "curobo.wrap": (),
+    "curobo.wrap.reacher": (),
+    "curobo.wrap.reacher.motion_gen": ("MotionGen", "MotionGenConfig", "MotionGenPlanConfig", "PoseCostMetric"),
+}
+
+
+class NoPlanner(RuntimeError):
+    """A path was to be planned, and this worker has no planner."""
+
+
+class _Absent:
+    """In place of CuRobo's classes: can be made and warmed up, and that is all."""
+
+    def __init__(self, *_: Any, **__: Any) -> None:
+        pass
+
+    @classmethod
+    def load_from_robot_config(cls, *_: Any, **__: Any) -> _Absent:
+        return cls()
+
+    @staticmethod
+    def setup_logger(*_: Any, **__: Any) -> None:
+        return
+
+    def warmup(self, *_: Any, **__: Any) -> None:
+        return
+
+    reset = warmup
+
+
+@dataclass(frozen=True)
+class Substitutes:
+    """What the worker was started with: one of SHADERS and one of PLANNERS; RoboTwin's own are the first."""
+
+    shader: str = SHADERS[0]
+    planner: str = PLANNERS[0]
+
+    def before_import(self) -> None:
+        """Before anything of RoboTwin is imported. Raises ImportError where sapien is needed and missing."""
+        if self.planner == "none":
+            _hide_curobo()
+        if self.shader != SHADERS[0]:
+            render = importlib.import_module("sapien.render")
+            choose = render.set_camera_shader_dir
+            render.set_camera_shader_dir = lambda _: choose(self.shader)
+
+    def after_import(self) -> None:
+        """After a task was imported, and its planners with it: planning is one clear error, not one of CUDA."""
+        planner = sys.modules.get("envs.robot.planner")
+        if self.planner == "none" and planner is not None:
+            planner.CuroboPlanner.plan_path = planner.CuroboPlanner.plan_batch = _no_path
+
+
+def _no_path(*_: Any, **__: Any) -> None:
+    raise NoPlanner("a path needs CuRobo, and this worker was started without a planner")
+
+
+def _hide_curobo() -> None:
+    for path, names in _CUROBO.items():
+        module = ModuleType(path)
+        module.__path__ = []
+        for name in names:
+            setattr(module, name, _Absent)
+        sys.modules[path] = module

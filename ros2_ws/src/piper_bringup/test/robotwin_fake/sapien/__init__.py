@@ -1,0 +1,1 @@
+"""The one setting of sapien that the worker touches."""
