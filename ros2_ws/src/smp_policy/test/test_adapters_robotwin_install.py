@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import robotwin_rig as rig
 import yaml
 
 from smp_policy.adapters.robotwin import __main__ as program
+from smp_policy.adapters.robotwin import checkout
 from smp_policy.adapters.robotwin.checkout import CheckoutError
 
 BRANCHES = {
@@ -169,3 +171,17 @@ def test_the_program_says_what_it_did_and_what_it_cannot(root, tmp_path):
     assert code == 0 and "files removed" in said
     code, said = told("install", tmp_path / "nowhere")
     assert code == 1 and said.count("\n") == 1 and "is no checkout" in said
+
+
+@pytest.mark.skipif("ROBOTWIN_ROOT" not in os.environ, reason="ROBOTWIN_ROOT names no checkout of RoboTwin")
+def test_a_genuine_checkout_is_known():
+    """Looked at only. Its own tables have to know the arms by our action profile as XPolicyLab does."""
+    root = Path(os.environ["ROBOTWIN_ROOT"])
+    branch = checkout.branch_of(root)
+    content = checkout.content(root, branch)
+    assert set(content) == set(BRANCHES[branch])
+    if branch == checkout.MAIN:
+        profile = yaml.safe_load(content["env_cfg/piper.yml"])["config"]
+        known = json.loads((root / "env_cfg/robot/_robot_info.json").read_text())[profile["robot"]]
+        assert known == json.loads((root / "XPolicyLab/utils/robot/_robot_info.json").read_text())["piper"]
+        assert (root / "env_cfg/sim" / f"{profile['sim']}.yml").is_file()

@@ -144,6 +144,9 @@ def main() -> None:
         print({"install": install, "remove": remove}[args.action](args.root))
     except CheckoutError as error:
         sys.exit(str(error))
+    except KeyboardInterrupt:
+        print("interrupted; the same line again goes on, remove takes out what is there", file=sys.stderr)
+        sys.exit(130)
     except OSError as error:
         sys.exit(f"{error.filename or args.root}: {os.strerror(error.errno) if error.errno else error}")
 
