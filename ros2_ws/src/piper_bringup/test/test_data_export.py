@@ -156,3 +156,23 @@ def test_the_program_says_what_it_wrote(tmp_path):
     assert code == 1 and errors.strip().endswith("no such file or folder")
     code, _, errors = told(data, "--layout", "robotwin-v1", "--out", tmp_path / "out", "--name", "a/b")
     assert code == 1 and "wanted is the name of a folder" in errors
+
+
+def test_interrupted_it_says_so_and_goes_on_the_next_time(tmp_path, layout, monkeypatch, capsys):
+    args = Args((demonstrations(tmp_path / "data"),), layout, tmp_path / "out")
+    real = export.write_whole
+
+    def interrupted(path: Path, content: bytes) -> None:
+        if path == place(tmp_path / "out", layout, 1):
+            raise KeyboardInterrupt
+        real(path, content)
+
+    monkeypatch.setattr(export, "write_whole", interrupted)
+    with pytest.raises(SystemExit) as ended:
+        export.main(args)
+    assert ended.value.code == 130 and "interrupted; every file written is whole" in capsys.readouterr().err
+    monkeypatch.setattr(export, "write_whole", real)
+    with pytest.raises(SystemExit) as ended:
+        export.main(args)
+    assert ended.value.code == 0
+    assert [layouts.load(place(tmp_path / "out", layout, number)).seed for number in (0, 1)] == [0, 1]
