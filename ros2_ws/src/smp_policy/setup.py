@@ -12,6 +12,7 @@ setup(
     maintainer_email="maintainers@example.org",
     license="Apache-2.0",
     packages=find_packages(exclude=["test"]),
+    package_data={f"{NAME}.adapters.robotwin": ["README.md", "files/**/*"]},
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         (f"share/{NAME}", ["package.xml"]),

@@ -31,13 +31,13 @@ camera are one buffer: small, and a reader of states never touches them.
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import h5py
 import numpy as np
 
 from piper_bringup.data import episode_fields as fields
+from piper_bringup.data.episode_files import write_whole
 from piper_bringup.data.episode_rules import SOURCES, Episode, EpisodeError, check, check_images
 
 __all__ = ["FORMAT", "FORMAT_VERSION", "SOURCES", "Episode", "EpisodeError", "check", "check_images", "read", "write"]
@@ -64,7 +64,7 @@ def write(path: Path | str, episode: Episode) -> None:
         check(episode)
     except EpisodeError as error:
         raise EpisodeError(f"{path} not written: {error}") from error
-    _replace(path, _encode(episode))
+    write_whole(path, _encode(episode))
 
 
 def read(path: Path | str, images: bool = True) -> Episode:
@@ -83,32 +83,6 @@ def read(path: Path | str, images: bool = True) -> Episode:
 def is_ours(file: h5py.File) -> bool:
     """Does this open file claim to be an episode of this layout?"""
     return fields.text_of(file.attrs.get("format")) == FORMAT
-
-
-def _replace(path: Path, content: bytes) -> None:
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with partial.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(path)
-            _sync_folder(path.parent)
-        finally:
-            partial.unlink(missing_ok=True)
-    except OSError as error:
-        raise EpisodeError(f"{path} not written ({len(content)} bytes): {error.strerror or error}") from error
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename in `folder` outlive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _encode(episode: Episode) -> bytes:

@@ -23,6 +23,7 @@ ENCODE, DENOISE = "encode.onnx", "denoise.onnx"
 GRAPHS = (ENCODE, DENOISE)
 FORMAT = "smp-policy-graph 1"
 OPSET = 18  # LayerNormalization (17) and Split by number (18); what the TorchScript exporter of torch 2.13 writes well
+_PART = 1 << 20  # bytes read at once
 _SEAL, _BLANK = "sha256", b"0" * 64  # metadata key; what its value counts as while it is computed
 ENCODED = ("s", "router", "basis", "strength", "gate", "active", "index")  # outputs of encode, in order
 
@@ -69,8 +70,11 @@ INPUTS = {ENCODE: encode_inputs, DENOISE: denoise_inputs}
 
 def digest(folder: Path) -> str:
     """SHA-256 of a model's weights."""
+    found = hashlib.sha256()  # hashlib.file_digest came with Python 3.11, and RoboTwin's is 3.10
     with (folder / WEIGHTS).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        while part := file.read(_PART):
+            found.update(part)
+    return found.hexdigest()
 
 
 def metadata(graph: str, contract: Contract, weights: str) -> dict[str, str]:

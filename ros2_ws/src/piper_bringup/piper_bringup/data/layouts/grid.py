@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from piper_bringup.data.episode_rules import EpisodeError
-from piper_bringup.data.names import DT_NS, GRIPPER_COLUMNS, GRIPPER_MAX_M, JOINTS
+from piper_bringup.data.names import DT_NS, GRIPPER_COLUMNS, JOINTS
+from piper_bringup.data.robotwin import in_metres
 
 Floats = NDArray[np.float64]
 Times = NDArray[np.int64]
@@ -88,5 +89,4 @@ def metres(q: Floats, name: str) -> Floats:
         low, high = q[:, column].min(), q[:, column].max()
         if low < -OUTSIDE or high > 1.0 + OUTSIDE:
             raise EpisodeError(f"{name}, {JOINTS[column]}: {low:.2f} to {high:.2f}; expected 0 closed to 1 open")
-        q[:, column] = np.clip(q[:, column], 0.0, 1.0) * GRIPPER_MAX_M
-    return q
+    return in_metres(q)

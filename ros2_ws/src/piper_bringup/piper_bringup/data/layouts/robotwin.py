@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import h5py
@@ -22,17 +23,19 @@ import numpy as np
 
 from piper_bringup.data import episode_fields as fields
 from piper_bringup.data import images
-from piper_bringup.data.episode_rules import EpisodeError
+from piper_bringup.data.episode_rules import Episode, EpisodeError
 from piper_bringup.data.layouts.grid import Camera, Times
-
-STEP_NS = 4_000_000  # physics step: scene.set_timestep(1 / 250)
-SAVE_FREQ = 15  # steps a frame, task_config/*.yml
+from piper_bringup.data.names import GRIPPER_COLUMNS, GRIPPER_MAX_M, JOINTS
+from piper_bringup.data.robotwin import STEP_NS, Floats, normalised
 
 NOTES = {
     "state": "RoboTwin stores drive targets, not measured joints: state equals target",
     "time": "RoboTwin stores no times: frames count as evenly spaced",
     "success": "RoboTwin saves solved episodes only; the file itself does not say",
 }
+
+SPLIT = (6, 7, 13)  # columns at which a row falls into arm, gripper, arm, gripper
+TOO_WIDE_M = 0.001  # beyond what a gripper opens that is rounding, not another gripper
 
 _EPISODE_NUMBER = re.compile(r"episode_?(\d+)$")
 
@@ -100,3 +103,35 @@ def columns(file: h5py.File, *names: str) -> np.ndarray:
         if part.shape[1] != width:
             raise EpisodeError(f"{name}: {part.shape[1]} joints; a PiPER arm has 6 and a gripper of 1")
     return np.concatenate(parts, axis=1)
+
+
+def frames(episode: Episode) -> Floats:
+    """Set-points (T + 1, 14) of every row and of the last action, grippers 0 to 1. EpisodeError: one opens wider."""
+    q = np.vstack([episode.target, episode.action[-1:]])
+    for column in GRIPPER_COLUMNS:
+        if (widest := q[:, column].max()) > GRIPPER_MAX_M + TOO_WIDE_M:
+            raise EpisodeError(f"target of {JOINTS[column]}: {widest:.3f} m; RoboTwin's 1 stands for {GRIPPER_MAX_M} m")
+    return normalised(q)
+
+
+def exchanged(episode: Episode, camera: str) -> list[bytes]:
+    """The JPEGs of `camera` with red and blue exchanged, as RoboTwin's are. EpisodeError: it has none."""
+    if camera not in episode.images:
+        raise EpisodeError(f"images: none of {camera}; RoboTwin's baselines read all three (demonstrate --images)")
+    return [swapped(jpeg, f"images/{camera} row {row}") for row, jpeg in enumerate(episode.images[camera])]
+
+
+def made() -> h5py.File:
+    """A new file in memory, where HDF5 cannot run out of disk half way."""
+    return h5py.File("episode", "w", driver="core", backing_store=False)
+
+
+def put_jpegs(file: h5py.File, name: str, jpegs: Sequence[bytes]) -> None:
+    """Texts of the longest one's length, the others with zeros behind."""
+    file.create_dataset(name, data=np.array(jpegs, f"S{max(map(len, jpegs))}"))
+
+
+def as_bytes(file: h5py.File) -> bytes:
+    """What `made` has become."""
+    file.flush()
+    return file.id.get_file_image()

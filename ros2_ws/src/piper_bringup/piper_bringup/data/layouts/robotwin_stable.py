@@ -7,6 +7,9 @@
     endpose, pointcloud, other cameras                          left out
 
 There is no action: action[t] is the drive target of frame t + 1. Written by envs/utils/pkl2hdf5.py.
+
+`encode` writes the same, for RoboTwin's own baselines: the set-points of T rows and the last action are T + 1 frames,
+of which nobody reads the last picture. It adds the attribute frame_ns, as rows of ours are 50 ms apart, not 60.
 """
 
 from __future__ import annotations
@@ -19,8 +22,9 @@ import numpy as np
 from piper_bringup.data.episode_rules import Episode
 from piper_bringup.data.layouts import robotwin
 from piper_bringup.data.layouts.grid import Tracks, metres, resample
+from piper_bringup.data.robotwin import FRAME_NS, STABLE_CAMERAS
 
-CAMERAS = {"head_camera": "head", "left_camera": "left_wrist", "right_camera": "right_wrist"}
+_FRAME_NS = "frame_ns"
 _JOINTS = tuple(f"joint_action/{name}" for name in ("left_arm", "left_gripper", "right_arm", "right_gripper"))
 
 
@@ -32,10 +36,10 @@ def claims(file: h5py.File) -> bool:
 def load(file: h5py.File, path: Path, images: bool) -> Episode:
     """The episode; EpisodeError says what cannot be mapped."""
     target = metres(robotwin.columns(file, *_JOINTS), "joint_action")
-    t_ns = robotwin.times(len(target), robotwin.SAVE_FREQ)
-    found = [name for name in CAMERAS if images and f"observation/{name}/rgb" in file]
-    cameras = {CAMERAS[name]: _camera(file, f"observation/{name}/rgb", t_ns) for name in found}
-    left_out = sorted(name for name in file["observation"] if name not in CAMERAS)
+    t_ns = np.arange(len(target), dtype=np.int64) * int(file.attrs.get(_FRAME_NS, FRAME_NS))
+    found = [name for name in STABLE_CAMERAS if images and f"observation/{name}/rgb" in file]
+    cameras = {STABLE_CAMERAS[name]: _camera(file, f"observation/{name}/rgb", t_ns) for name in found}
+    left_out = sorted(name for name in file["observation"] if name not in STABLE_CAMERAS)
     notes = {**robotwin.NOTES, "action": "the drive target of the next frame"}
     if left_out:
         notes["left out"] = f"cameras {', '.join(left_out)}"
@@ -48,6 +52,30 @@ def load(file: h5py.File, path: Path, images: bool) -> Episode:
         notes=notes,
         **resample(Tracks(t_ns, target, t_ns, target, cameras)),
     )
+
+
+def place(out: Path, name: str, task: str) -> Path:
+    """Folder of an episode's `data`, with what belongs beside it; `name` stands for a task configuration."""
+    return out / task / name
+
+
+def file_name(number: int) -> str:
+    """Of the episode `number`, counted from 0."""
+    return f"episode{number}"
+
+
+def encode(episode: Episode) -> bytes:
+    """The file of `episode`. Raises EpisodeError for what the layout cannot hold."""
+    frames = robotwin.frames(episode)
+    with robotwin.made() as file:
+        file.attrs[_FRAME_NS] = episode.dt_ns
+        for name, values in zip(_JOINTS, np.split(frames, robotwin.SPLIT, axis=1), strict=True):
+            file[name] = values if values.shape[1] > 1 else values[:, 0]
+        file["joint_action/vector"] = frames
+        for theirs, ours in STABLE_CAMERAS.items():
+            jpegs = robotwin.exchanged(episode, ours)
+            robotwin.put_jpegs(file, f"observation/{theirs}/rgb", [*jpegs, jpegs[-1]])
+        return robotwin.as_bytes(file)
 
 
 def _camera(file: h5py.File, name: str, t_ns: np.ndarray) -> robotwin.Camera:

@@ -14,6 +14,8 @@ action[t] = state[t + 1]; the latter can write action[t] = state[t], which tells
 `frequency` is no frequency where RoboTwin wrote it: both writers store `save_freq`, the number of physics steps of
 1/250 s from frame to frame, so that its usual 15 stands for 16.7 Hz (envs/_base_task.py, merge_pkl_to_hdf5_video). In
 a file of another source (attribute source_format) it is what XPolicyLab means by it: Hz.
+
+`encode` writes the same from episodes of ours, for XPolicyLab's policies, with 20 Hz of source SMP.
 """
 
 from __future__ import annotations
@@ -28,10 +30,11 @@ from piper_bringup.data import episode_fields as fields
 from piper_bringup.data.episode_rules import Episode, EpisodeError
 from piper_bringup.data.layouts import robotwin
 from piper_bringup.data.layouts.grid import Times, Tracks, metres, resample
+from piper_bringup.data.names import IMAGE_HEIGHT, IMAGE_WIDTH
+from piper_bringup.data.robotwin import MAIN_CAMERAS
 
 VERSION = "v1.0"
-ROBOTWIN = "RoboTwin"  # attribute source_format
-CAMERAS = {"cam_head": "head", "cam_left_wrist": "left_wrist", "cam_right_wrist": "right_wrist"}
+ROBOTWIN, OURS = "RoboTwin", "SMP"  # attribute source_format
 SAME = 1e-6  # rad or 0..1; float32 written twice
 _JOINTS = ("left_arm_joint_states", "left_ee_joint_states", "right_arm_joint_states", "right_ee_joint_states")
 
@@ -47,9 +50,9 @@ def load(file: h5py.File, path: Path, images: bool) -> Episode:
         raise EpisodeError(f"data_format_version: '{version}'; this software reads {VERSION}")
     target = metres(_targets(file), "state")
     t_ns, source = _times(file, len(target))
-    found = [name for name in CAMERAS if images and f"vision/{name}/colors" in file]
+    found = [name for name in MAIN_CAMERAS if images and f"vision/{name}/colors" in file]
     names = {name: f"vision/{name}/colors" for name in found}
-    cameras = {CAMERAS[name]: robotwin.camera(file[colors], colors, t_ns) for name, colors in names.items()}
+    cameras = {MAIN_CAMERAS[name]: robotwin.camera(file[colors], colors, t_ns) for name, colors in names.items()}
     return Episode(
         task=robotwin.task_of(path),
         instruction=_instruction(file),
@@ -59,6 +62,33 @@ def load(file: h5py.File, path: Path, images: bool) -> Episode:
         notes={"recorded by": source} | (robotwin.NOTES if source == ROBOTWIN else {}),
         **resample(Tracks(t_ns, target, t_ns, target, cameras)),
     )
+
+
+def place(out: Path, name: str, task: str) -> Path:
+    """Folder of an episode's `data`; `name` stands for a task configuration, or a data set as XPolicyLab counts."""
+    return out / name / task / "piper"
+
+
+def file_name(number: int) -> str:
+    """Of the episode `number`, counted from 0."""
+    return f"episode_{number:07d}"
+
+
+def encode(episode: Episode) -> bytes:
+    """The file of `episode`. Raises EpisodeError for what the layout cannot hold."""
+    frames = robotwin.frames(episode).astype(np.float32)
+    text = h5py.string_dtype("utf-8")
+    with robotwin.made() as file:
+        file.attrs["source_format"] = OURS
+        file.create_dataset("data_format_version", data=VERSION, dtype=text)
+        file.create_dataset("instructions", data=json.dumps([episode.instruction], ensure_ascii=False), dtype=text)
+        file["additional_info/frequency"] = np.int32(round(1e9 / episode.dt_ns))
+        for name, values in zip(_JOINTS, np.split(frames, robotwin.SPLIT, axis=1), strict=True):
+            file[f"state/{name}"], file[f"action/{name}"] = values[:-1], values[1:]
+        for theirs, ours in MAIN_CAMERAS.items():
+            robotwin.put_jpegs(file, f"vision/{theirs}/colors", robotwin.exchanged(episode, ours))
+            file[f"vision/{theirs}/shape"] = np.array((IMAGE_HEIGHT, IMAGE_WIDTH, 3), np.int32)
+        return robotwin.as_bytes(file)
 
 
 def _targets(file: h5py.File) -> np.ndarray:

@@ -1,0 +1,1 @@
+"""What other people's evaluation scripts load: `robotwin`."""

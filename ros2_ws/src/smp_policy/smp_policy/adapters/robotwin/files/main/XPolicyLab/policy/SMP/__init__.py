@@ -1,0 +1,1 @@
+"""SMP in XPolicyLab: the server loads `model`, RoboDojo's client `deploy`."""

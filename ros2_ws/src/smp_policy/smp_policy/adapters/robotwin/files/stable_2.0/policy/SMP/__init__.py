@@ -1,0 +1,1 @@
+from .deploy_policy import *  # noqa: F403
