@@ -11,8 +11,8 @@ import pytest
 SOURCE = Path(__file__).resolve().parents[2] / "ros2_ws" / "src"
 # From the ground up.
 ROOMS = {
-    "piper_bringup": ("data", "can", "arm", "cell", "look", "seen", "record"),
-    "smp_policy": ("smp", "run", "learn"),
+    "piper_bringup": ("data", "can", "arm", "cell", "look", "seen", "record", "robotwin"),
+    "smp_policy": ("smp", "run", "learn", "adapters"),
 }
 FLOORS = [f"{package}.{room}" for package, rooms in ROOMS.items() for room in rooms]
 
@@ -23,7 +23,14 @@ def name_of(file: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-MODULES = {name_of(file): file for package in ROOMS for file in (SOURCE / package / package).rglob("*.py")}
+# What adapters put into other programs is part of those.
+THEIRS = SOURCE / "smp_policy" / "smp_policy" / "adapters" / "robotwin" / "files"
+MODULES = {
+    name_of(file): file
+    for package in ROOMS
+    for file in (SOURCE / package / package).rglob("*.py")
+    if THEIRS not in file.parents
+}
 
 
 @cache

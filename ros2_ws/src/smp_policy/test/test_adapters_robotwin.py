@@ -10,10 +10,10 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import adapters_rig as rig
 import fake_policy
 import numpy as np
 import pytest
-import robotwin_rig as rig
 import torch
 from learn_rig import TASKS, dataset, tiny_with_slots
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import adapters_rig as rig
 import numpy as np
 import pytest
-import robotwin_rig as rig
 import torch
 from episode_rig import path, picture
 from layout_rig import write_stable, write_v1

@@ -8,8 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import adapters_rig as rig
 import pytest
-import robotwin_rig as rig
 import yaml
 
 from smp_policy.adapters.robotwin import __main__ as program

@@ -3,7 +3,7 @@
 As a program it is one of those scripts: started in a checkout, in a process where no ROS can be imported, with the
 adapters that lie in the checkout. It writes down what it was answered, and by which modules of ours.
 
-    python robotwin_rig.py stable|main CHECKOUT '{"task_name": ..., "model": ..., ...}' TRAIL.json
+    python adapters_rig.py stable|main CHECKOUT '{"task_name": ..., "model": ..., ...}' TRAIL.json
 """
 
 from __future__ import annotations
