@@ -162,6 +162,20 @@ class EpisodesNode(Node):
         episode = Episode(self._task, self._seed, result.reason, outcome, result.duration_s, result.chunks, trouble)
         self._done.append(episode)
         self.get_logger().info(line(episode))
+        if self._bags is None:
+            self._empty_hands()
+            return
+        self._answer = self._bags.end()
+        self._to(self._wait_for_bag)
+
+    def _wait_for_bag(self) -> None:
+        """Before anything is taken away: no bag shows that."""
+        if not self._answered("the recorder, asked to end its bag,", BAG_S):
+            return
+        self._gave_up |= not self._bags.ended(self._answer)
+        self._empty_hands()
+
+    def _empty_hands(self) -> None:
         self._call(self._take_away, Trigger.Request(), self._wait_for_empty_hands)
 
     def _wait_for_empty_hands(self) -> None:
@@ -178,11 +192,7 @@ class EpisodesNode(Node):
             self._park_tries += 1
             self._call(self._clear, Trigger.Request(), self._wait_for_clear)
             return
-        if self._bags is None:
-            self._next()
-            return
-        self._answer = self._bags.end()
-        self._to(self._wait_for_bag)
+        self._next()
 
     def _wait_for_clear(self) -> None:
         """An episode that ended with an arm stuck somewhere is lost, the next one is not.
@@ -191,12 +201,6 @@ class EpisodesNode(Node):
         """
         if self._answered("the driver, asked to clear errors,", ANSWER_S):
             self._call(self._park, Trigger.Request(), self._wait_for_park)
-
-    def _wait_for_bag(self) -> None:
-        if not self._answered("the recorder, asked to end its bag,", BAG_S):
-            return
-        self._gave_up |= not self._bags.ended(self._answer)
-        self._next()
 
     def _next(self) -> None:
         following = next(self._order, None)

@@ -77,6 +77,20 @@ def test_nobody_is_waited_for_for_ever(monkeypatch):
     assert node._gave_up
 
 
+def test_a_bag_is_ended_before_things_are_taken_out_of_the_hands():
+    said: list[str] = []
+    done = SimpleNamespace(done=lambda: True)
+    node = EpisodesNode.__new__(EpisodesNode)  # no ROS: only the order of things
+    node._gave_up, node._answer, node._since_ns = False, done, time.monotonic_ns()
+    node._take_away = SimpleNamespace(call_async=lambda _: said.append("take away") or done)
+    node._park = SimpleNamespace(call_async=lambda _: said.append("park") or done)
+    node._bags = SimpleNamespace(ended=lambda _: said.append("bag") or True)
+    node._wait_for_bag()
+    assert said == ["bag", "take away"] and node._phase == node._wait_for_empty_hands
+    node._phase()
+    assert said == ["bag", "take away", "park"] and not node._gave_up
+
+
 def test_all_tasks_are_those_of_the_model(tmp_path):
     model = write_model(tmp_path / "model", tasks=TASKS)
     assert tasks_of({"tasks": ["all"], "model": str(model)}) == list(TASKS)
