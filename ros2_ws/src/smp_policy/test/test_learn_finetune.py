@@ -89,6 +89,11 @@ def test_a_task_to_begin_from_that_the_model_does_not_know_is_refused(trained):
         finetune.run(args_of(trained, "x", like=("sing",)))
 
 
+def test_eyes_of_a_model_without_cameras_are_refused(trained):
+    with pytest.raises(ValueError, match="--eyes-stay is for models that see pictures; this one has no cameras"):
+        finetune.run(args_of(trained, "blind", eyes_stay=True))
+
+
 def test_a_model_is_not_overwritten_by_what_goes_on_from_it(trained):
     with pytest.raises(ValueError, match="the model itself"):
         args_of(trained, "model")

@@ -140,6 +140,8 @@ def begin(args: Args, network: SkillMoEPolicy) -> tuple[Training, torch.nn.Modul
     """What changes, and the loss that changes it."""
     network = network.to(args.device)
     if args.eyes_stay:
+        if not network.encoder.cameras:
+            raise ValueError("--eyes-stay is for models that see pictures; this one has no cameras")
         network.encoder.cameras.requires_grad_(False)
     loss = RouterOnly(network) if args.router_only else FullyRamped(network.train())
     learning = [weights for weights in network.parameters() if weights.requires_grad]
