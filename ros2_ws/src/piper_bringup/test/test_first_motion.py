@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from contextlib import ExitStack
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from piper_bringup.arm.config import DriverConfig
 from piper_bringup.arm.safety import Mode
 from piper_bringup.data import names
 from piper_bringup.first_motion import AWAY_M, AWAY_RAD, against, motion
+from piper_bringup.first_motion_node import FirstMotionNode
 from smp_msgs.msg import ArmStatus
 
 DT_S = names.DT_NS * 1e-9
@@ -110,3 +112,16 @@ def test_an_interrupt_stops_the_arms_where_they_are():
         assert program.returncode == 1 and "stopped; both arms hold where they are" in program.stdout.read()
         assert rig.commands[-1].position[column] - was < 0.3 * AWAY_RAD  # the chunk before leads half of it further
         assert rig.statuses["left"].rejected_chunks == 0
+
+
+@pytest.mark.parametrize(
+    ("taken", "readers", "says"), [(True, 1, "hold where they are"), (False, 1, "e-stop"), (True, 0, "e-stop")]
+)
+def test_a_stop_that_the_driver_did_not_take_is_said(taken, readers, says):
+    told: list[str] = []
+    node = FirstMotionNode.__new__(FirstMotionNode)  # no ROS: only what is said of an answer
+    node._stream, node._send = SimpleNamespace(halted=lambda now_ns: "chunk"), lambda chunk: None
+    node._chunks = SimpleNamespace(wait_for_all_acked=lambda _: taken, get_subscription_count=lambda: readers)
+    node.get_logger = lambda: SimpleNamespace(info=told.append, error=told.append)
+    node._stop()
+    assert len(told) == 1 and says in told[0]

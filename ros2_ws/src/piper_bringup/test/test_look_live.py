@@ -13,7 +13,7 @@ from rrd_rig import rows, scalars
 from piper_bringup import viz
 from piper_bringup.data import images, names
 from piper_bringup.data.names import JOINTS
-from piper_bringup.look import entities
+from piper_bringup.look import entities, viz_node
 from piper_bringup.look.live import LANES, Live, blueprint
 from piper_bringup.options import OptionError, Options
 
@@ -179,3 +179,11 @@ def test_it_says_where_the_run_will_be_seen(monkeypatch):
     assert "no display here: the run is written to out/run.rrd" in viz.admit(Options(viz=True, out="out"))
     monkeypatch.setenv("DISPLAY", ":0")
     assert "window" in viz.admit(Options(viz=True))
+
+
+def test_the_window_listens_on_this_machine_alone(monkeypatch):
+    started: list[list[str]] = []
+    monkeypatch.setattr(viz_node.subprocess, "Popen", lambda line, **_: started.append(line))
+    viz_node.open_window("25%")
+    (line,) = started
+    assert line[line.index("--bind") + 1] == "127.0.0.1" and line[line.index("--memory-limit") + 1] == "25%"
