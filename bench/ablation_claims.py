@@ -118,7 +118,7 @@ JUDGES: dict[str, Callable[[list, list], list[tuple]]] = {
         ("without it chunks join less smoothly (jerk)", episode_difference("jerk_joins", own, a0)),
     ],
     "A2": lambda a0, own: [("a basis that adapts to the state raises success", success_difference(a0, own))],
-    "A2b": lambda a0, own: [("so does it over principal directions", success_difference(a0, own))],
+    "A2b": lambda a0, own: [("it does over principal directions, too", success_difference(a0, own))],
     "A2c": lambda a0, own: [
         ("the bound keeps success (within 5 points)", success_difference(a0, own), NOT_WORSE),
         ("without it gates know less of phases (NMI)", nmi_difference(a0, own)),
