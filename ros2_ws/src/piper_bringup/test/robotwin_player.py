@@ -29,7 +29,7 @@ class RobotwinPlayer:
 
     def __init__(self, context, way: str = "turn") -> None:
         self.way, self.observed, self.answered, self.runs = way, {}, [], []
-        self.ended = threading.Event()
+        self.ended, self.began_ns = threading.Event(), 0
         self.node = Node("player", context=context)
         group = ReentrantCallbackGroup()
         create = self.node.create_subscription
@@ -80,12 +80,14 @@ class RobotwinPlayer:
             self.observed.setdefault(t_ns, {})[source] = what
 
     def _event(self, event: EpisodeEvent) -> None:
-        if event.kind not in (EpisodeEvent.RESET, EpisodeEvent.STARTED):
+        if event.kind not in (EpisodeEvent.RESET, EpisodeEvent.STARTED) and stamp_ns(event) >= self.began_ns:
             self.ended.set()
 
     def _run(self, goal) -> RunPolicy.Result:
-        self.runs.append(goal.request.task)
         self.ended.clear()
+        with self._lock:
+            self.began_ns = max(self.observed, default=0)
+        self.runs.append(goal.request.task)
         answered, end_s = set(self.observed_whole()[:-1]), time.monotonic() + 60.0
         while not self.ended.is_set() and not goal.is_cancel_requested and time.monotonic() < end_s:
             for t_ns in self.observed_whole():
@@ -95,9 +97,9 @@ class RobotwinPlayer:
             time.sleep(0.01)
         if goal.is_cancel_requested:
             goal.canceled()
-        else:
-            goal.succeed()
-        return RunPolicy.Result(reason="the end", outcome="unknown")
+            return RunPolicy.Result(reason="cancelled", outcome="unknown")
+        goal.succeed()
+        return RunPolicy.Result(reason="ended" if self.ended.is_set() else "time_over", outcome="unknown")
 
     def observed_whole(self) -> list[int]:
         """Stamps of which everything was heard, ascending."""

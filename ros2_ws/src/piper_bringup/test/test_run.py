@@ -236,3 +236,14 @@ def test_a_robotwin_that_cannot_be_run_is_refused_before_anything_starts(tmp_pat
     with Stack(tmp_path, "--backend", "robotwin", "--robotwin-root", root, "--robotwin-python", python) as stack:
         assert stack.end() == 1
     assert says in stack.text and len(stack.lines) == 1
+
+
+def test_robotwin_without_a_model_is_its_bridge_and_ends_with_ctrl_c(tmp_path):
+    root = lay(tmp_path / "checkout", "main").root
+    with Stack(
+        tmp_path, "--backend", "robotwin", "--robotwin-root", str(root), "--robotwin-python", sys.executable
+    ) as s:
+        s.wait_for("expert_check true")
+        s.run.send_signal(signal.SIGINT)
+        assert s.end() == 0
+    assert f"RoboTwin main in {root}, 3 tasks" in s.text and "Traceback" not in s.text

@@ -5,28 +5,21 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import numpy as np
-from rclpy.action import ActionServer, CancelResponse
-from rclpy.action.server import ServerGoalHandle
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor, ShutdownException
 from rclpy.node import Node
 
 from piper_bringup.arm.safety import Mode
 from piper_bringup.data import names
-from piper_bringup.data.shares import wilson
-from piper_bringup.robotwin import evaluation, result_file
 from piper_bringup.robotwin.bridge_link_node import Speaker
-from piper_bringup.robotwin.evaluation import GaveUp, Wanted, WantedError
+from piper_bringup.robotwin.evaluations_node import Busy, Evaluations
 from piper_bringup.robotwin.lost import WorkerError
-from piper_bringup.robotwin.match_node import Match
-from piper_bringup.robotwin.play import Phase, Played, Stopped
+from piper_bringup.robotwin.play import Phase
 from piper_bringup.robotwin.settings import FIRST_SEED, Settings
 from piper_bringup.robotwin.stage import Moment, Stage
 from piper_bringup.robotwin.units import NotPiper
-from smp_msgs.action import Evaluate
 from smp_msgs.srv import BenchmarkExpert, BenchmarkReset, BenchmarkStep, ListTasks
 
 _THREADS = 6  # an evaluation, who cancels it, its run and its chunks, and two who are told that it is busy
@@ -35,20 +28,14 @@ CLOSE_S = 5.0  # for an evaluation under way to write its file
 _WRONG = (WorkerError, NotPiper, ValueError)
 
 
-class Busy(RuntimeError):
-    """Somebody else uses the stage."""
-
-
 class Desk(Node):
     """Node `robotwin_desk`: services and the action evaluate. One at a time uses the stage."""
 
     def __init__(self, stage: Stage, speaker: Speaker, settings: Settings) -> None:
         super().__init__("robotwin_desk", use_global_arguments=False)  # __node:= is not for it
-        self._stage, self._speaker, self._settings = stage, speaker, settings
+        self._stage, self._speaker = stage, speaker
         self._using, self._closed = threading.Lock(), False
-        self._goal: ServerGoalHandle | None = None
         group = ReentrantCallbackGroup()
-        self._match = Match(self, speaker, settings.timeouts__policy_s, self._stopped)
         for kind, name, serve in (
             (ListTasks, names.SERVICE_LIST_TASKS, self._on_list),
             (BenchmarkReset, names.SERVICE_BENCHMARK_RESET, self._on_reset),
@@ -56,9 +43,7 @@ class Desk(Node):
             (BenchmarkExpert, names.SERVICE_BENCHMARK_EXPERT, self._on_expert),
         ):
             self.create_service(kind, name, serve, callback_group=group)
-        self._server = ActionServer(
-            self, Evaluate, names.ACTION_EVALUATE, self._evaluate, callback_group=group, cancel_callback=self._on_cancel
-        )
+        self._evaluations = Evaluations(self, group, stage, speaker, settings, self._alone)
         self._executor = MultiThreadedExecutor(_THREADS)
         self._executor.add_node(self)
         self._thread = threading.Thread(target=self._spin, name="desk", daemon=True)
@@ -67,12 +52,13 @@ class Desk(Node):
     def close(self) -> None:
         """End what goes on, its file whole, and answer no more."""
         self._closed = True
+        self._evaluations.stop()
         self._stage.close()
         if self._using.acquire(timeout=CLOSE_S):
             self._using.release()
         self._executor.shutdown(timeout_sec=1.0)
         self._thread.join(timeout=1.0)
-        self._server.destroy()
+        self._evaluations.destroy()
 
     def _spin(self) -> None:
         while not self._closed or self._using.locked():
@@ -80,9 +66,6 @@ class Desk(Node):
                 self._executor.spin_once(timeout_sec=_WAKE_S)
             except (ExternalShutdownException, ShutdownException):
                 return
-
-    def _stopped(self) -> bool:
-        return self._closed or (self._goal is not None and self._goal.is_cancel_requested)
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -105,7 +88,7 @@ class Desk(Node):
     def _on_reset(self, request: BenchmarkReset.Request, response: BenchmarkReset.Response) -> BenchmarkReset.Response:
         try:
             with self._alone():
-                self._match.phase(Phase.RESETTING, request.task)
+                self._speaker.state(Phase.RESETTING, request.task, None)
                 seed = FIRST_SEED if request.seed < 0 else request.seed
                 moment = self._stage.reset(request.task, seed)
                 self._speaker.begun(self._stage.begun, moment)
@@ -150,86 +133,3 @@ class Desk(Node):
 
     def _tell(self, phase: Phase, text: str, moment: Moment) -> None:
         self._speaker.state(phase, "solved" if phase == Phase.SUCCESS else text, moment)
-
-    # --- evaluate -------------------------------------------------------------------------------------------
-
-    def _on_cancel(self, goal: ServerGoalHandle) -> CancelResponse:
-        """A worker that is at work is ended: a reset takes minutes. The next episode gets another one."""
-        threading.Timer(_WAKE_S, self._break_off, [goal]).start()
-        return CancelResponse.ACCEPT
-
-    def _break_off(self, goal: ServerGoalHandle) -> None:
-        if self._goal is goal and goal.is_cancel_requested:
-            self._stage.close()
-
-    def _evaluate(self, goal: ServerGoalHandle) -> Evaluate.Result:
-        asked = goal.request
-        wanted = Wanted(tuple(asked.tasks), int(asked.episodes), int(asked.seed), asked.policy)
-        answer = Evaluate.Result(rate=float("nan"), low=float("nan"), high=float("nan"))
-        try:
-            with self._alone():
-                evaluation.check(wanted, self._stage.about["tasks"])
-                path = result_file.place(Path(self._settings.out).expanduser())
-                answer.path = str(path.absolute())
-                self._goal = goal
-                try:
-                    answer.message = self._play(goal, wanted, path, answer) or f"all episodes were played; {path}"
-                finally:
-                    self._goal = None
-                    self._match.phase(Phase.IDLE, "no evaluation")
-        except (Busy, WantedError, OSError) as error:
-            answer.message = str(error)
-        self.get_logger().info(f"evaluation: {answer.message}")
-        _conclude(goal, answer.success)
-        return answer
-
-    def _play(self, goal: ServerGoalHandle, wanted: Wanted, path: Path, answer: Evaluate.Result) -> str:
-        """Why it ended before its end; empty: it did not."""
-        played: list[Played] = []
-        ended = "under way"
-        try:
-            self._write(path, wanted, played, ended)
-            for one in evaluation.evaluate(self._stage, self._match, self._match, wanted):
-                played.append(one)
-                self._write(path, wanted, played, ended)
-                _count(answer, played)
-                goal.publish_feedback(_feedback(played))
-                self.get_logger().info(f"{one.task} seed {one.seed}: {one.reason}; {one.detail}")
-            ended, answer.success = "", True
-        except (Stopped, GaveUp) as error:
-            ended = str(error)
-        except Exception as error:  # of ours: the file is to say so
-            ended = f"{type(error).__name__}: {error}"
-            raise
-        finally:
-            self._write(path, wanted, played, ended)
-        return ended
-
-    def _write(self, path: Path, wanted: Wanted, played: list[Played], ended: str) -> None:
-        result_file.write(path, evaluation.result(wanted, self._settings, self._stage.about, played, ended))
-
-
-def _count(answer: Evaluate.Result, played: list[Played]) -> None:
-    answer.episodes, answer.successes = len(played), sum(one.success for one in played)
-    answer.rate, answer.low, answer.high = wilson(answer.successes, answer.episodes)
-
-
-def _feedback(played: list[Played]) -> Evaluate.Feedback:
-    last = played[-1]
-    return Evaluate.Feedback(
-        task=last.task,
-        seed=last.seed,
-        reason=str(last.reason),
-        episodes=len(played),
-        successes=sum(one.success for one in played),
-    )
-
-
-def _conclude(goal: ServerGoalHandle, played_all: bool) -> None:
-    """The goal's state is how the evaluation went, not how many successes it has."""
-    if goal.is_cancel_requested:
-        goal.canceled()
-    elif played_all:
-        goal.succeed()
-    else:
-        goal.abort()

@@ -12,7 +12,6 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 from rclpy.action import ActionClient
-from rclpy.action.client import ClientGoalHandle
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.node import Node
 from rclpy.task import Future
@@ -45,23 +44,22 @@ class Match:
         node.create_subscription(JointTrajectory, names.TOPIC_ACTION_CHUNK, self._chunks.put, 10, callback_group=group)
         self._begun: Begun | None = None
         self._moment: Moment | None = None
-        self._goal: ClientGoalHandle | None = None
+        self._asked: Future | None = None  # for a run
         self._ended: Future | None = None  # of the run under way
 
     # --- Player ---------------------------------------------------------------------------------------------
 
     def begin(self, begun: Begun, moment: Moment) -> None:
         """See `play.Player`."""
-        self._begun, self._moment, self._goal, self._ended = begun, moment, None, None
+        self._begun, self._moment = begun, moment
         self._speaker.begun(begun, moment)
         self._wait(self._run.server_is_ready, f"no action {names.ACTION_RUN_POLICY}; is a policy node active?")
         self._sleep(SETTLE_S)
-        asked = self._run.send_goal_async(RunPolicy.Goal(task=begun.task, max_duration_s=0.0))
-        self._wait(asked.done, f"no answer of {names.ACTION_RUN_POLICY}")
-        if not asked.result().accepted:
+        self._asked = self._run.send_goal_async(RunPolicy.Goal(task=begun.task, max_duration_s=0.0))
+        self._wait(self._asked.done, f"no answer of {names.ACTION_RUN_POLICY}")
+        if not self._asked.result().accepted:
             raise PolicyError("the policy refuses to run")
-        self._goal = asked.result()
-        self._ended = self._goal.get_result_async()
+        self._ended = self._asked.result().get_result_async()
 
     def chunk(self, moment: Moment) -> NDArray[np.float64]:
         """See `play.Player`."""
@@ -84,10 +82,12 @@ class Match:
         self._speaker.show(self._moment, Mode.FOLLOW if self._moment.action_count else Mode.HOLD)
         self._speaker.ended(self._begun, phase, text)
         patience_s = HURRY_S if self.stopped() else END_S
-        if self._goal is not None and not self._has_ended(patience_s):
-            self._goal.cancel_goal_async()
-            self._has_ended(patience_s)
-        self._goal = self._ended = None
+        if self._asked is not None and not (self._ended is not None and _done(self._ended, patience_s)):
+            self._asked.add_done_callback(_cancel)
+            _done(self._asked, patience_s)
+            if self._ended is not None:
+                _done(self._ended, patience_s)
+        self._asked = self._ended = None
         self._speaker.show_mode(Mode.DISABLED)
 
     def stopped(self) -> bool:
@@ -140,8 +140,16 @@ class Match:
         end_s = time.monotonic() + seconds
         self._wait(lambda: time.monotonic() > end_s, "")
 
-    def _has_ended(self, seconds: float) -> bool:
-        end_s = time.monotonic() + seconds
-        while not self._ended.done() and time.monotonic() < end_s:
-            time.sleep(LOOK_S)
-        return self._ended.done()
+
+def _cancel(asked: Future) -> None:
+    """The run that was asked for, also where its acceptance comes after nobody wants it any more."""
+    if asked.result().accepted:
+        asked.result().cancel_goal_async()
+
+
+def _done(future: Future, seconds: float) -> bool:
+    """Whether it is within so long."""
+    end_s = time.monotonic() + seconds
+    while not future.done() and time.monotonic() < end_s:
+        time.sleep(LOOK_S)
+    return future.done()
