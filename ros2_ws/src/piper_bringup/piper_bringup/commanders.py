@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from piper_bringup.data import names
 from piper_bringup.options import ROBOTWIN, Options
 from piper_bringup.process import POLICY_PACKAGE, Process
 
 POLICY_NODE, EPISODES_NODE = "smp_policy", "episodes"
 SIMULATED_TASK = "lift_bar"
 TELEOP_DELAY_S = 0.05
+# RoboTwin's data have drive targets for joints, so what is learnt from them sees those, as its own scripts show them.
+LOCKSTEP_REMAPS = {names.TOPIC_JOINT_STATES: names.TOPIC_JOINT_TARGETS}
 # In a benchmark time stands still while the policy thinks and arms rest between chunks: nothing is committed, nothing
 # delayed, and the end of every chunk is an observation, however little time its actions took.
 LOCKSTEP = {
@@ -91,6 +94,7 @@ def policy_process(options: Options, environment: dict[str, str]) -> Process:
         environment=environment,
         nice=10 if simulated else 0,
         lifecycle=True,
+        remaps=LOCKSTEP_REMAPS if options.backend == ROBOTWIN else {},
     )
 
 

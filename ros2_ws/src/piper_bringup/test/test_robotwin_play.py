@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from robotwin_rig import PATIENCE_S, TASK, lay
 
+from piper_bringup.commander import Window, chunk
 from piper_bringup.data import names
 from piper_bringup.data.shares import wilson
-from piper_bringup.robotwin import evaluation, result_file, units
+from piper_bringup.robotwin import evaluation, messages, result_file, units
 from piper_bringup.robotwin.evaluation import GaveUp, Wanted, WantedError
 from piper_bringup.robotwin.lost import WorkerRaised
 from piper_bringup.robotwin.play import Phase, PolicyError, Stopped, raised
@@ -89,6 +90,35 @@ def test_grippers_are_metres_on_our_side_only():
     assert units.theirs(there)[6] == 1.0 and there[6] == 0.2  # not changed in place
     with pytest.raises(units.NotPiper, match="two PiPERs have 14"):
         units.ours(np.zeros(16))
+
+
+def test_of_a_chunk_what_is_due_until_the_next_look_is_executed():
+    rows = np.outer(np.arange(1, 17), np.eye(14)[0]) * 0.05  # one unit a second
+    found = messages.actions_of(chunk(Window(5, rows), 0))
+    np.testing.assert_allclose(found[:, 0], [0.06, 0.12, 0.18])
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (lambda m: m.joint_names.reverse(), "joint names are"),
+        (lambda m: m.points.__delitem__(slice(3, None)), "3 rows"),
+        (lambda m: m.points[1].positions.pop(), "rows of shape"),
+        (lambda m: m.points.__delitem__(4), "not 50 ms apart"),
+        (lambda m: m.points[2].positions.__setitem__(3, np.inf), "row 2 of left_joint4 is inf"),
+    ],
+)
+def test_what_is_no_chunk_is_refused_and_named(spoil, says):
+    message = chunk(Window(5, np.zeros((16, 14))), 0)
+    spoil(message)
+    with pytest.raises(ValueError, match=says):
+        messages.actions_of(message)
+
+
+def test_quaternions_have_w_last_in_ros(stage):
+    moment = stage.reset(TASK, 100000)
+    orientation = messages.ee_pose(moment, "right").pose.orientation
+    assert (orientation.w, orientation.x) == (1.0, 0.0)  # the fake's stand straight
 
 
 def test_time_never_goes_back():

@@ -104,6 +104,7 @@ def test_robotwin_is_its_bridge_and_who_is_evaluated_there():
     assert bridge.parameters == {"root": str(Path("r").absolute()), "python": "python", "out": "o"} and bridge.required
     assert policy.parameters["use_sim_time"] is True and policy.parameters["driver.commit_s"] == 0.0
     assert policy.parameters["world"] == "simulation" and policy.lifecycle
+    assert policy.remaps == {"/joint_states": "/robotwin/joint_targets"}
     assert evaluation.parameters == {"tasks": ["a", "b"], "episodes": 100, "seed": 1, "policy": "m"}
     assert evaluation.finite and not evaluation.required
     assert "use_sim_time" not in by_name(Options(backend="mujoco", model="m"))["smp_policy"].parameters

@@ -120,7 +120,7 @@ class PolicyNode(LifecycleNode):
     def _take_up(self) -> None:
         """Fly with the model that was loaded."""
         first_ns = 0 if self._simulated_time else self._took_ns  # time stands still while we think
-        pilot = Pilot(self._policy, self._settings, self._link, self._time, first_ns)
+        pilot = Pilot(self._policy, self._settings, self._link, self._time, first_ns, self._simulated_time)
         self._link.connect(pilot, self._policy.contract)
         self._pilot = pilot
         self.get_logger().info("\n" + startup_table(self._policy.contract, self._settings, self._took_ns))

@@ -21,8 +21,9 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
 
-from piper_bringup.commanders import LOCKSTEP
+from piper_bringup.commanders import LOCKSTEP, LOCKSTEP_REMAPS
 from piper_bringup.data import names
+from piper_bringup.data.robotwin import ACTIONS
 from smp_msgs.action import Evaluate
 from smp_msgs.msg import SafetyEvent, SkillState
 
@@ -33,7 +34,7 @@ DOMAIN = 40 + os.getpid() % 60
 PATIENCE_S = 90.0
 TASK = "stack_blocks_two"  # of the fake: solved when the left arm has turned by 0.2 rad
 PROGRAM = (
-    "import fake_policy; from smp_policy import policy_node; fake_policy.SPEED = 0.1; "
+    "import fake_policy; from smp_policy import policy_node; fake_policy.SPEED = 0.5; "
     "policy_node.open_backend = fake_policy.open_backend; policy_node.main()"
 )
 
@@ -63,7 +64,8 @@ class Evaluated:
             root = lay(self.folder / "checkout")
             given = {"root": root, "python": sys.executable, "out": self.folder / "out", "timeouts.policy_s": 30.0}
             bridge = [sys.executable, "-m", "piper_bringup.robotwin.bridge_node", *parameters(**given | self.bridge)]
-            policy = [sys.executable, "-c", PROGRAM, *parameters(model=model, **LOCKSTEP)]
+            remaps = [word for pair in LOCKSTEP_REMAPS.items() for word in ("-r", ":=".join(pair))]
+            policy = [sys.executable, "-c", PROGRAM, *parameters(model=model, **LOCKSTEP), *remaps]
             self.processes = [self._process(line, ends) for line in (bridge, policy)]
             context = rclpy.Context()
             rclpy.init(context=context, domain_id=DOMAIN)
@@ -126,9 +128,9 @@ def test_the_policy_node_solves_episodes_in_lockstep_and_ends_with_ctrl_c(tmp_pa
     file = json.loads(path.read_text())
     assert result.success and result.successes == 2, file
     for episode in file["episodes"]:
-        # 0.08 rad a chunk: each began where the one before ended, at its drive targets.
+        # 0.09 rad a chunk: each began where the one before ended, at its drive targets.
         assert (episode["reason"], episode["chunks"]) == ("success", 3)
-        assert 2 * names.HORIZON < episode["actions"] <= 3 * names.HORIZON
+        assert 2 * ACTIONS < episode["actions"] <= 3 * ACTIONS
     stamps = [skill.header.stamp.sec for skill in rig.skills]
     assert stamps == sorted(stamps) and stamps[-1] < 1000  # simulated time
     assert all(skill.total_ms == 0.0 for skill in rig.skills)  # which stood still meanwhile

@@ -47,6 +47,7 @@ SERVICE_CLEAR = "/cell/clear"  # takes things out of the hands, as a person woul
 
 # A benchmark's own simulator behind its bridge: its time, its words, and what it can be asked.
 TOPIC_CLOCK = "/clock"
+TOPIC_JOINT_TARGETS = "/robotwin/joint_targets"  # as TOPIC_JOINT_STATES, but of the drives
 TOPIC_INSTRUCTION = "/robotwin/instruction"
 TOPIC_BENCHMARK_STATE = "/robotwin/episode_state"
 SERVICE_LIST_TASKS = "/robotwin/list_tasks"

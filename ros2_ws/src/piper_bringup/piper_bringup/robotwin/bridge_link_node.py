@@ -32,6 +32,7 @@ class Speaker:
         publisher = node.create_publisher
         self._clock = publisher(Clock, names.TOPIC_CLOCK, 10)
         self._joints = publisher(JointState, names.TOPIC_JOINT_STATES, 10)
+        self._targets = publisher(JointState, names.TOPIC_JOINT_TARGETS, 10)
         self._commands = {arm: publisher(JointState, names.joint_command_topic(arm), 10) for arm in names.ARMS}
         self._statuses = {arm: publisher(ArmStatus, names.arm_status_topic(arm), 10) for arm in names.ARMS}
         self._poses = {arm: publisher(PoseStamped, names.ee_pose_topic(arm), 10) for arm in names.ARMS}
@@ -63,6 +64,7 @@ class Speaker:
         for arm in names.ARMS:
             self._commands[arm].publish(messages.joint_command(moment, arm))
             self._poses[arm].publish(messages.ee_pose(moment, arm))
+        self._targets.publish(messages.joint_targets(moment))
         self._joints.publish(messages.joint_states(moment))
         for camera, seen in moment.cameras.items():
             image, info = messages.pictures(camera, moment.stamp_ns, seen)
@@ -86,8 +88,7 @@ class Speaker:
             self._statuses[arm].publish(messages.arm_status(arm, self._shown_ns, self._mode))
 
     def state(self, phase: Phase, text: str, moment: Moment | None) -> None:
-        """Where the episode stands."""
-        stage = self._stage
-        stamp_ns = moment.stamp_ns if moment is not None else self._shown_ns
-        elapsed_ns = stage.time.elapsed_ns
-        self._state.publish(messages.state(stamp_ns, phase, text, stage.begun, moment, elapsed_ns))
+        """Where the episode stands; moment: of it, where it has begun."""
+        there = moment is not None
+        stamp_ns, begun = (moment.stamp_ns, self._stage.begun) if there else (self._shown_ns, None)
+        self._state.publish(messages.state(stamp_ns, phase, text, begun, moment, self._stage.time.elapsed_ns))

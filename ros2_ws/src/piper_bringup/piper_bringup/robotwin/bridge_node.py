@@ -3,8 +3,9 @@
     python -m piper_bringup.robotwin.bridge_node --ros-args -p root:=ROBOTWIN_ROOT -p python:=ROBOTWIN_PYTHON
 
 Time stands still while the policy thinks: /clock, joints, targets and pictures come once a chunk, with the stamp that
-the answering chunk has to carry. All of a chunk's rows are executed, one RoboTwin action each, however long that takes;
-so a row is no 50 ms here. RoboTwin itself runs in a process of its own (worker.py).
+the answering chunk has to carry. Of each chunk the same actions are executed as by the adapters that RoboTwin's own
+scripts load (data.robotwin.actions), one after the other, however long each takes: a row is no 50 ms here. RoboTwin
+itself runs in a process of its own (worker.py).
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from piper_bringup.data.robotwin import ACTIONS
 from piper_bringup.data.shares import wilson
 from piper_bringup.robotwin.play import Phase, Play, Played, Player, Teller
 from piper_bringup.robotwin.settings import FIRST_SEED, Settings
@@ -91,6 +92,7 @@ def result(
         "task_config": settings.task_config,
         "embodiment": settings.embodiment,
         "max_skipped": settings.max_skipped,
+        "actions_of_each_chunk": ACTIONS,
         "worker_arguments": list(settings.worker_arguments),
         "worker": {name: about.get(name) for name in ("branch", "commit", "python", "versions", "shader", "planner")},
         "total": counted(played),
@@ -114,7 +116,7 @@ def counted(played: Sequence[Played]) -> dict[str, Any]:
 
 
 def departures(settings: Settings, played: Sequence[Played], finished: bool) -> list[str]:
-    """In what this is not the evaluation of which RoboTwin publishes numbers; empty: in nothing that is known here."""
+    """In what this departs from RoboTwin's protocol. Arms and task configuration are no part of it, and stated beside."""
     other = [p for p in played if p.reason in _NOT_THE_POLICY]
     unsaid = sum(p.step_limit > 0 and not p.instruction_generated for p in played)
     found = {

@@ -62,7 +62,7 @@ class Match:
         self._ended = self._asked.result().get_result_async()
 
     def chunk(self, moment: Moment) -> NDArray[np.float64]:
-        """See `play.Player`."""
+        """See `play.Player`; of each chunk only what is due until the policy was trained to look again."""
         mode = Mode.FOLLOW if moment.action_count else Mode.HOLD
         found: list[JointTrajectory] = []
         text = f"no chunk of the observation at {moment.stamp_ns * 1e-9:.3f} s"
@@ -71,7 +71,7 @@ class Match:
         if others > 1:
             raise PolicyError(f"{others} publishers of {names.TOPIC_ACTION_CHUNK}; only one may command (S27)")
         try:
-            rows = messages.rows_of(found[0])
+            rows = messages.actions_of(found[0])
         except ValueError as error:
             raise PolicyError(f"a chunk cannot be executed: {error}") from error
         self._speaker.show_mode(Mode.FOLLOW)

@@ -11,8 +11,10 @@ from sensor_msgs.msg import CameraInfo, Image, JointState
 from trajectory_msgs.msg import JointTrajectory
 
 from piper_bringup import image_message
+from piper_bringup.arm.messages import to_chunk
 from piper_bringup.arm.safety import Mode
 from piper_bringup.data import names
+from piper_bringup.data.robotwin import actions
 from piper_bringup.image_message import time_of
 from piper_bringup.robotwin.play import Phase
 from piper_bringup.robotwin.stage import Begun, Moment, Seen
@@ -30,6 +32,11 @@ def clock(stamp_ns: int) -> Clock:
 def joint_states(moment: Moment) -> JointState:
     """Both arms as measured."""
     return _joints(names.JOINTS, moment.q, moment.stamp_ns)
+
+
+def joint_targets(moment: Moment) -> JointState:
+    """Drive targets of both arms: what RoboTwin's own data and policies have in place of measured joints."""
+    return _joints(names.JOINTS, moment.targets, moment.stamp_ns)
 
 
 def joint_command(moment: Moment, arm: str) -> JointState:
@@ -90,18 +97,22 @@ def kind_of(phase: Phase) -> int:
     return _EVENTS.get(phase, EpisodeEvent.ABORTED)
 
 
-def rows_of(message: JointTrajectory) -> NDArray[np.float64]:
-    """(n, 14) positions of a chunk, n at least 1. Raises ValueError for what is no chunk of both arms."""
-    if tuple(message.joint_names) != names.JOINTS:
-        raise ValueError(f"joint names are [{', '.join(message.joint_names)}], expected [{', '.join(names.JOINTS)}]")
-    lengths = {len(point.positions) for point in message.points}
-    if lengths != {len(names.JOINTS)}:
-        raise ValueError(f"its rows have {sorted(lengths)} positions, expected {len(names.JOINTS)} each")
-    rows = np.array([point.positions for point in message.points])
-    if not np.isfinite(rows).all():
-        row, column = np.argwhere(~np.isfinite(rows))[0]
-        raise ValueError(f"row {row} of {names.JOINTS[column]} is {rows[row, column]}")
-    return rows
+def actions_of(message: JointTrajectory) -> NDArray[np.float64]:
+    """(ACTIONS, 14) of a chunk, rad and m: see data.robotwin.actions. Raises ValueError for what is no chunk."""
+    chunk = to_chunk(message)
+    n, joints = len(chunk.from_t_obs_ns), len(names.JOINTS)
+    if chunk.joint_names != names.JOINTS:
+        raise ValueError(f"joint names are [{', '.join(chunk.joint_names)}], expected [{', '.join(names.JOINTS)}]")
+    if n < names.REPLAN_ROWS or chunk.q.shape != (n, joints):
+        raise ValueError(
+            f"{n} rows of shape {chunk.q.shape}, expected {names.REPLAN_ROWS} or more of {joints} positions"
+        )
+    if chunk.from_t_obs_ns.tolist() != [names.DT_NS * (i + 1) for i in range(n)]:
+        raise ValueError(f"its rows are not {names.DT_NS * 1e-6:g} ms apart from its observation on")
+    if not np.isfinite(chunk.q).all():
+        row, column = np.argwhere(~np.isfinite(chunk.q))[0]
+        raise ValueError(f"row {row} of {names.JOINTS[column]} is {chunk.q[row, column]}")
+    return actions(chunk.q)
 
 
 def stamp_ns(stamp: Time) -> int:

@@ -1,8 +1,4 @@
-"""Our joints and cameras against RoboTwin's: the one place where they are converted. Pure.
-
-Its order of joints is ours (names.JOINTS). Its grippers are 0 (closed) to 1 (open), ours metres of opening, by the
-same stroke as when its data is read (`data/layouts`). Its pictures are RGB, as ours.
-"""
+"""Joints and cameras of the worker against ours: data/robotwin.py, for one moment of two PiPERs. Pure."""
 
 from __future__ import annotations
 
@@ -10,9 +6,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from piper_bringup.data import names
+from piper_bringup.data.robotwin import STABLE_CAMERAS, in_metres, normalised
 
-CAMERAS = {"head": "head_camera", "left_wrist": "left_camera", "right_wrist": "right_camera"}  # ours -> RoboTwin's
-_GRIPPERS = list(names.GRIPPER_COLUMNS)
+CAMERAS = {ours: theirs for theirs, ours in STABLE_CAMERAS.items()}  # the environment's, on both branches
 
 
 class NotPiper(ValueError):
@@ -20,21 +16,17 @@ class NotPiper(ValueError):
 
 
 def ours(q: ArrayLike) -> NDArray[np.float64]:
-    """(14,) rad and m of RoboTwin's. A gripper may be measured a little outside of 0 to 1. Raises NotPiper."""
-    q = _of_pipers(q)
-    q[_GRIPPERS] *= names.GRIPPER_MAX_M
-    return q
+    """(14,) rad and m of RoboTwin's. Raises NotPiper."""
+    return in_metres(_of_pipers(q))
 
 
 def theirs(q: ArrayLike) -> NDArray[np.float64]:
-    """(14,) rad and 0..1 of ours; an opening beyond the stroke is all of it. Raises NotPiper."""
-    q = _of_pipers(q)
-    q[_GRIPPERS] = np.clip(q[_GRIPPERS] / names.GRIPPER_MAX_M, 0.0, 1.0)
-    return q
+    """(14,) rad and 0..1 of ours. Raises NotPiper."""
+    return normalised(_of_pipers(q))
 
 
 def _of_pipers(q: ArrayLike) -> NDArray[np.float64]:
-    q = np.array(q, np.float64)
+    q = np.asarray(q, np.float64)
     if q.shape != (len(names.JOINTS),):
         raise NotPiper(f"joints have shape {q.shape}; two PiPERs have {len(names.JOINTS)}: six and a gripper an arm")
     return q

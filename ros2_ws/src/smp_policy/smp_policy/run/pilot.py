@@ -33,8 +33,14 @@ DISCOVERY_NS = 1_000_000_000  # for the driver to find a new publisher
 class Pilot:
     """One model, one run at a time."""
 
-    def __init__(self, policy: Policy, settings: Settings, link: Link, clock: Clock, first_ns: int) -> None:
-        """first_ns: what a chunk is expected to take before one was measured."""
+    def __init__(
+        self, policy: Policy, settings: Settings, link: Link, clock: Clock, first_ns: int, lockstep: bool = False
+    ) -> None:
+        """first_ns: what a chunk is expected to take before one was measured.
+
+        lockstep: the clock stands still while a chunk is computed, and the arms stand where they are observed.
+        """
+        self._lockstep = lockstep
         self.settings, self.senses = settings, Senses(policy.contract, settings)
         self.session = Session(link.say, round(settings.timeouts__driver_s * 1e9))
         self.latency = Latency(first_ns)
@@ -192,6 +198,8 @@ class Pilot:
         if self.settings.dry_run:
             held = self.senses.set_points(began_ns)
             self._following.schedule.stand(observation.q if held is None else held, t_obs_ns)
+        elif self._lockstep:
+            self._following.schedule.stand(observation.q, t_obs_ns)
         committed = self._following.committed(t_obs_ns, began_ns + self.latency.expected_ns)
         chunk = self._inference.ask(run.task, observation, self._following.schedule.at(t_obs_ns), committed)
         if isinstance(chunk, Ending):  # there is none
