@@ -20,6 +20,8 @@ from rclpy.action import ActionClient
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
+from rclpy.task import Future
+from std_msgs.msg import String
 
 from piper_bringup.commanders import LOCKSTEP, LOCKSTEP_REMAPS
 from piper_bringup.data import names
@@ -53,8 +55,8 @@ def parameters(**values: object) -> list[str]:
 class Evaluated:
     """Context manager: bridge and policy as processes, and a node that asks for an evaluation."""
 
-    def __init__(self, folder: Path, **bridge: object) -> None:
-        self.folder, self.bridge = folder, bridge
+    def __init__(self, folder: Path, active: bool = True, **bridge: object) -> None:
+        self.folder, self.active, self.bridge = folder, active, bridge
         self.said: list[SafetyEvent] = []
         self.skills: list[SkillState] = []
 
@@ -77,12 +79,9 @@ class Evaluated:
             kept = QoSProfile(depth=50, durability=DurabilityPolicy.TRANSIENT_LOCAL)
             self.node.create_subscription(SafetyEvent, names.TOPIC_SAFETY_EVENT, self.said.append, kept)
             self.node.create_subscription(SkillState, names.TOPIC_SKILL_STATE, self.skills.append, 50)
-            for step in (Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE):
-                client = self.node.create_client(ChangeState, "/smp_policy/change_state")
-                self.until(client.service_is_ready)
-                future = client.call_async(ChangeState.Request(transition=Transition(id=step)))
-                self.until(future.done)
-                assert future.result().success
+            self.steer(Transition.TRANSITION_CONFIGURE)
+            if self.active:
+                self.steer(Transition.TRANSITION_ACTIVATE)
             self._ends = ends.pop_all()
         return self
 
@@ -107,12 +106,23 @@ class Evaluated:
             assert time.monotonic() < end_s, "nothing came in time"
             self.executor.spin_once(timeout_sec=0.1)
 
-    def evaluate(self, **goal: object) -> Evaluate.Result:
+    def steer(self, transition: int) -> None:
+        client = self.node.create_client(ChangeState, "/smp_policy/change_state")
+        self.until(client.service_is_ready)
+        future = client.call_async(ChangeState.Request(transition=Transition(id=transition)))
+        self.until(future.done)
+        assert future.result().success
+
+    def ask(self, **goal: object) -> Future:
+        """Of the result of an evaluation."""
         action = ActionClient(self.node, Evaluate, names.ACTION_EVALUATE)
         self.until(action.server_is_ready)
         asked = action.send_goal_async(Evaluate.Goal(**goal))
         self.until(asked.done)
-        future = asked.result().get_result_async()
+        return asked.result().get_result_async()
+
+    def evaluate(self, **goal: object) -> Evaluate.Result:
+        future = self.ask(**goal)
         self.until(future.done)
         return future.result().result
 
@@ -134,6 +144,20 @@ def test_the_policy_node_solves_episodes_in_lockstep_and_ends_with_ctrl_c(tmp_pa
     stamps = [skill.header.stamp.sec for skill in rig.skills]
     assert stamps == sorted(stamps) and stamps[-1] < 1000  # simulated time
     assert all(skill.total_ms == 0.0 for skill in rig.skills)  # which stood still meanwhile
+
+
+def test_a_policy_that_is_not_yet_active_is_waited_for(tmp_path):
+    with Evaluated(tmp_path, active=False) as rig:
+        told: list[String] = []
+        rig.node.create_subscription(String, names.TOPIC_INSTRUCTION, told.append, 10)
+        future = rig.ask(tasks=[TASK], episodes=1)
+        rig.until(lambda: told)
+        asked_s = time.monotonic() + 2.0  # for it to be asked in vain: later than that changes nothing
+        rig.until(lambda: time.monotonic() > asked_s)
+        assert not future.done()
+        rig.steer(Transition.TRANSITION_ACTIVATE)
+        rig.until(future.done)
+    assert future.result().result.successes == 1
 
 
 def test_a_task_that_the_model_does_not_know_is_a_policy_error(tmp_path):

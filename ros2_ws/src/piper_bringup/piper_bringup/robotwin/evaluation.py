@@ -116,7 +116,7 @@ def counted(played: Sequence[Played]) -> dict[str, Any]:
 
 
 def departures(settings: Settings, played: Sequence[Played], finished: bool) -> list[str]:
-    """In what this departs from RoboTwin's protocol. Arms and task configuration are no part of it, and stated beside."""
+    """In what this departs from RoboTwin's protocol; arms and task configuration are no part of it."""
     other = [p for p in played if p.reason in _NOT_THE_POLICY]
     unsaid = sum(p.step_limit > 0 and not p.instruction_generated for p in played)
     found = {

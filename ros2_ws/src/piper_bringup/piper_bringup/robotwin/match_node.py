@@ -28,6 +28,8 @@ from smp_msgs.action import RunPolicy
 LOOK_S = 0.02  # between two looks at what may have ended
 TELL_S = 0.25  # between two times that an observation is shown
 SETTLE_S = 0.5  # for the first moment of an episode to be heard before a run is asked for
+INACTIVE = "INACTIVE"  # as the policy node calls it
+INACTIVE_S = 0.2  # for it to say so
 END_S = 10.0  # for a run to end once its episode has
 HURRY_S = 1.0  # the same, where a person ends the evaluation
 
@@ -55,11 +57,12 @@ class Match:
         self._speaker.begun(begun, moment)
         self._wait(self._run.server_is_ready, f"no action {names.ACTION_RUN_POLICY}; is a policy node active?")
         self._sleep(SETTLE_S)
-        self._asked = self._run.send_goal_async(RunPolicy.Goal(task=begun.task, max_duration_s=0.0))
-        self._wait(self._asked.done, f"no answer of {names.ACTION_RUN_POLICY}")
-        if not self._asked.result().accepted:
-            raise PolicyError("the policy refuses to run")
-        self._ended = self._asked.result().get_result_async()
+        end_s = time.monotonic() + self._patience_s
+        self._ask(begun.task)
+        while self._is_inactive() and time.monotonic() < end_s:
+            self._ended = None
+            self._sleep(SETTLE_S)
+            self._ask(begun.task)
 
     def chunk(self, moment: Moment) -> NDArray[np.float64]:
         """See `play.Player`; of each chunk only what is due until the policy was trained to look again."""
@@ -109,6 +112,18 @@ class Match:
         self._speaker.state(self._phase, self._text, moment)
 
     # --- helpers --------------------------------------------------------------------------------------------
+
+    def _ask(self, task: str) -> None:
+        self._ended = None
+        self._asked = self._run.send_goal_async(RunPolicy.Goal(task=task, max_duration_s=0.0))
+        self._wait(self._asked.done, f"no answer of {names.ACTION_RUN_POLICY}")
+        if not self._asked.result().accepted:
+            raise PolicyError("the policy refuses to run")
+        self._ended = self._asked.result().get_result_async()
+
+    def _is_inactive(self) -> bool:
+        """Whether the run has ended at once because the policy node is yet to be activated."""
+        return _done(self._ended, INACTIVE_S) and self._ended.result().result.reason == INACTIVE
 
     def _found(self, stamp_ns: int, found: list[JointTrajectory]) -> bool:
         """Take what came; whether one is of this moment."""
