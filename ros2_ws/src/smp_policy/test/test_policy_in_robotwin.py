@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import rclpy
+import run_rig
 from fake_policy import write_model
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
@@ -28,6 +29,7 @@ from piper_bringup.data import names
 from piper_bringup.data.robotwin import ACTIONS
 from smp_msgs.action import Evaluate
 from smp_msgs.msg import SafetyEvent, SkillState
+from smp_policy.run.backend_torch import save
 
 pytestmark = pytest.mark.live
 
@@ -167,3 +169,27 @@ def test_a_task_that_the_model_does_not_know_is_a_policy_error(tmp_path):
     (episode,) = json.loads(path.read_text())["episodes"]
     assert result.success and result.successes == 0
     assert episode["reason"] == "policy_error" and "TASK_UNKNOWN" in episode["detail"]
+
+
+def test_run_starts_bridge_policy_and_evaluation_and_ends_with_them(tmp_path):
+    config = run_rig.seeing(cameras=3)
+    (tmp_path / "model").mkdir()
+    of = run_rig.contract(config, tasks=(TASK, "handover_block"))
+    save(tmp_path / "model", of, run_rig.network(config).state_dict())
+    options = {
+        "backend": "robotwin",
+        "robotwin-root": lay(tmp_path / "checkout"),
+        "robotwin-python": sys.executable,
+        "model": tmp_path / "model",
+        "inference": "torch",
+        "task": TASK,
+        "out": tmp_path / "out",
+    }
+    line = [sys.executable, "-m", "piper_bringup.run", *(w for k, v in options.items() for w in (f"--{k}", str(v)))]
+    environment = os.environ | {"ROS_DOMAIN_ID": str(DOMAIN), "ROS_LOG_DIR": str(tmp_path)}
+    ended = subprocess.run(line, env=environment, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+    assert ended.returncode == 0, ended.stdout
+    (path,) = (tmp_path / "out").glob("robotwin_*.json")
+    file = json.loads(path.read_text())
+    assert file["finished"] and file["policy"] == str(tmp_path / "model") and file["total"]["episodes"] == 1
+    assert str(path) in ended.stdout and "Traceback" not in ended.stdout
