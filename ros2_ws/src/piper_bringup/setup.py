@@ -22,6 +22,8 @@ setup(
     entry_points={
         "console_scripts": [
             f"driver_node = {NAME}.arm.driver_node:main",
+            f"robotwin_bridge_node = {NAME}.robotwin.bridge_node:main",
+            f"evaluate_node = {NAME}.robotwin.evaluate_node:main",
             f"cell_node = {NAME}.cell.cell_node:main",
             f"cameras_node = {NAME}.record.cameras_node:main",
             f"recorder_node = {NAME}.record.recorder_node:main",

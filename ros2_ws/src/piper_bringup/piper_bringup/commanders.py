@@ -4,12 +4,24 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from piper_bringup.options import Options
+from piper_bringup.data import names
+from piper_bringup.options import ROBOTWIN, Options
 from piper_bringup.process import POLICY_PACKAGE, Process
 
 POLICY_NODE, EPISODES_NODE = "smp_policy", "episodes"
 SIMULATED_TASK = "lift_bar"
 TELEOP_DELAY_S = 0.05
+# RoboTwin's data have drive targets for joints, so what is learnt from them sees those, as its own scripts show them.
+LOCKSTEP_REMAPS = {names.TOPIC_JOINT_STATES: names.TOPIC_JOINT_TARGETS}
+# In a benchmark time stands still while the policy thinks and arms rest between chunks: nothing is committed, nothing
+# delayed, and the end of every chunk is an observation, however little time its actions took.
+LOCKSTEP = {
+    "use_sim_time": True,
+    "rate_hz": 20.0,
+    "driver.commit_s": 0.0,
+    "driver.blend_s": 0.0,
+    "latency.delivery_s": 0.0,
+}
 
 
 def commanders(options: Options, environment: dict[str, str], images: dict[str, str]) -> tuple[Process, ...]:
@@ -19,7 +31,7 @@ def commanders(options: Options, environment: dict[str, str], images: dict[str, 
         return (_teleop(options, environment),)
     if options.policy is None:
         return (_commander(options, environment),) if begins else ()
-    policy = _policy(options, images)
+    policy = policy_process(options, images)
     return (policy, _episodes(options, environment)) if begins else (policy,)
 
 
@@ -60,7 +72,8 @@ def _commander(options: Options, environment: dict[str, str]) -> Process:
     )
 
 
-def _policy(options: Options, environment: dict[str, str]) -> Process:
+def policy_process(options: Options, environment: dict[str, str]) -> Process:
+    """The policy node with the model of these options, which have one."""
     simulated = options.simulated
     return Process(
         name=POLICY_NODE,
@@ -75,11 +88,13 @@ def _policy(options: Options, environment: dict[str, str]) -> Process:
             "dry_run": options.dry_run,
             "world": "simulation" if simulated else "robot",
             "allow_sim_model": simulated or options.allow_sim_model,
+            **(LOCKSTEP if options.backend == ROBOTWIN else {}),
         },
         params_file="policy.yaml",
         environment=environment,
         nice=10 if simulated else 0,
         lifecycle=True,
+        remaps=LOCKSTEP_REMAPS if options.backend == ROBOTWIN else {},
     )
 
 

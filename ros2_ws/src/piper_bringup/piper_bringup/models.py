@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from piper_bringup.options import OptionError, Options
+from piper_bringup.options import ROBOTWIN, OptionError, Options
 from piper_bringup.process import POLICY_PACKAGE, Process
 
 FOLDER, CHOICE, USUAL = "models", "default", "state"
@@ -26,6 +26,8 @@ def chosen(options: Options, below: Path) -> tuple[Options, str]:
     below: a folder inside the repository. Raises OptionError where models/default names what is not there.
     """
     if options.model is not None or options.teleop or not (options.simulated and options.commander):
+        return options, ""
+    if options.backend == ROBOTWIN:  # the shipped ones know the cell's tasks
         return options, ""
     folder = shipped(below)
     if folder is None:

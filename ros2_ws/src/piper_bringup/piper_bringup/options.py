@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-SIMULATED_BACKENDS = ("mujoco",)
+ROBOTWIN = "robotwin"
+SIMULATED_BACKENDS = ("mujoco", ROBOTWIN)
 SCRIPT = "script"  # in place of a model
 
 
@@ -19,6 +20,10 @@ class Options:
 
     backend: Literal["real", "mujoco", "robotwin"] = "real"
     """Whose arms move: the robot's, those of the MuJoCo cell, or those of RoboTwin 2.0."""
+    robotwin_root: str | None = None
+    """RoboTwin: folder of its checkout."""
+    robotwin_python: str = "python"
+    """RoboTwin: the Python of the environment that it is installed in."""
     left_can: str = "can_left"
     """CAN interface of the left arm."""
     right_can: str = "can_right"
@@ -38,7 +43,7 @@ class Options:
     allow_sim_model: bool = False
     """Robot: run a model that was trained in simulation."""
     task: str | None = None
-    """Task to run, or several with commas between; unset: in simulation all of the model's, or lift_bar by script."""
+    """Task to run, or several with commas between; unset: in the cell all of the model's, or lift_bar by script."""
     auto_enable: bool | None = None
     """Switch the motors on at start; unset: config/driver.yaml (false) on real, true in simulation."""
     speed_percent: float | None = None
@@ -58,7 +63,7 @@ class Options:
     record: str = ""
     """Folder for bags: also start the recorder, which simulated episodes use by themselves; empty: none."""
     seed: int = 0
-    """Simulation: seed of the first episode's start state; later episodes count up."""
+    """Simulation: seed of the first episode's start state, later ones count up; RoboTwin: seed of its evaluation."""
     discovery: Literal["localhost", "subnet"] = "localhost"
     """Where ROS 2 looks for peers: on this machine only, or on its network too."""
     out: str = ""
@@ -91,10 +96,11 @@ def check(options: Options) -> None:
     """Raises OptionError, in one sentence, for what cannot be started."""
     available = ("real", *SIMULATED_BACKENDS)
     if options.backend not in available:
-        raise OptionError(
-            f"backend {options.backend!r} is not there yet: its bridge comes with the RoboTwin part; "
-            f"valid now: {', '.join(available)}"
-        )
+        raise OptionError(f"backend is {options.backend!r}; valid: {', '.join(available)}")
+    if options.backend == ROBOTWIN:
+        _check_robotwin(options)
+    elif options.robotwin_root is not None:
+        raise OptionError(f"robotwin_root is for backend {ROBOTWIN}; backend is {options.backend}")
     _check_policy(options)
     if options.simulated and options.cameras != "external":
         raise OptionError(f"cameras is {options.cameras}, which a robot has; in simulation the cell draws the pictures")
@@ -103,6 +109,23 @@ def check(options: Options) -> None:
         raise OptionError(f"speed_percent is {options.speed_percent:g}; valid: above 0, at most 100")
     if options.episodes < 0:
         raise OptionError(f"episodes is {options.episodes}; valid: 0 (until stopped) and above")
+
+
+def _check_robotwin(options: Options) -> None:
+    """What its bridge can be started with."""
+    if not options.robotwin_root:
+        raise OptionError("backend robotwin needs robotwin_root: the folder of a RoboTwin checkout")
+    for name in ("teleop", "record", "dry_run"):
+        if getattr(options, name):
+            raise OptionError(f"{name} needs arms that a driver moves; backend robotwin has none")
+    if options.model == SCRIPT:
+        raise OptionError("model is script, which knows the cell's tasks; RoboTwin has an expert of its own")
+    if options.policy and options.commander and not options.tasks:
+        raise OptionError("task is unset; name the RoboTwin tasks that the model is to be evaluated on")
+    if options.tasks and not options.policy:
+        raise OptionError(f"task {options.task!r} needs somebody who does it; name a model that knows it")
+    if options.episodes < 1:
+        raise OptionError(f"episodes is {options.episodes}; an evaluation in RoboTwin has at least 1 of each task")
 
 
 def _check_buses(options: Options) -> None:

@@ -20,8 +20,9 @@ import tyro
 from piper_bringup import options as deployment
 from piper_bringup import robot_cameras
 from piper_bringup.arm import buses, interfaces
-from piper_bringup.options import OptionError, Options
+from piper_bringup.options import ROBOTWIN, OptionError, Options
 from piper_bringup.process import config_dir
+from piper_bringup.robotwin.place import PlaceError, admit
 
 SOCKETCAN = "socketcan"
 IDENTIFY_S = 30.0
@@ -33,12 +34,22 @@ def at_start(options: Options, config: Path) -> Iterator[str]:
     config: installed config folder of the package. Arms on another bus than the kernel's are left to the driver, which
     waits for them.
     """
+    if options.backend == ROBOTWIN:
+        yield robotwin(options)
     if options.simulated:
         return
     if (options.can_backend or SOCKETCAN) == SOCKETCAN:
         yield from can_interfaces(options)
         yield arms(options)
     yield from cameras(options, config)
+
+
+def robotwin(options: Options) -> str:
+    """A checkout with these tasks is there, and a Python that can run our end of it. Raises OptionError."""
+    try:
+        return admit(options.robotwin_root, options.robotwin_python, options.tasks)
+    except PlaceError as error:
+        raise OptionError(str(error)) from error
 
 
 def can_interfaces(options: Options) -> Iterator[str]:

@@ -7,8 +7,9 @@ from pathlib import Path
 from piper_bringup import robot_cameras
 from piper_bringup.commanders import SIMULATED_TASK, commanders
 from piper_bringup.data import names
-from piper_bringup.options import Options, check
+from piper_bringup.options import ROBOTWIN, Options, check
 from piper_bringup.process import Process
+from piper_bringup.robotwin_processes import bridge, evaluation
 
 # A leader's chunks follow each other every 20 ms and agree: little is committed, little faded, and so little delayed.
 TELEOP_PLAN = {"plan.commit_s": 0.0, "plan.blend_s": 0.05}
@@ -30,6 +31,9 @@ def graph(
     environment = environment_of(options, config)
     images = environment | KEEP_MEMORY
     publishing = images | {"FASTRTPS_DEFAULT_PROFILES_FILE": str(config / "fastdds_cameras.xml")}
+    if options.backend == ROBOTWIN:
+        seen = (_viz(options, images),) if options.viz else ()
+        return (bridge(options, publishing), *seen, *evaluation(options, environment, images))
     cameras = robot_cameras.described(options, config)
     processes = [_driver(options, environment), _monitor(options, tuple(c.name for c in cameras), images)]
     if options.simulated:

@@ -14,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from robotwin_rig import lay
 
 pytestmark = pytest.mark.live
 
@@ -221,7 +222,28 @@ def test_a_model_that_is_none_is_refused_before_anything_starts(tmp_path):
     assert "none is no model: contract.json is missing" in stack.text and len(stack.lines) == 1
 
 
-def test_a_backend_that_is_not_there_is_refused_before_anything_starts(tmp_path):
-    with Stack(tmp_path, "--backend", "robotwin") as stack:
+@pytest.mark.parametrize(
+    ("root", "python", "says"),
+    [
+        ("", "python", "needs robotwin_root"),
+        ("/tmp", "python", "/tmp is no RoboTwin checkout: it has no envs/_base_task.py"),
+        ("fake", "/nowhere/python", "robotwin_python is /nowhere/python: No such file"),
+        ("fake", "false", "robotwin_python is false: exit code 1"),
+    ],
+)
+def test_a_robotwin_that_cannot_be_run_is_refused_before_anything_starts(tmp_path, root, python, says):
+    root = str(lay(tmp_path / "checkout", "main").root) if root == "fake" else root
+    with Stack(tmp_path, "--backend", "robotwin", "--robotwin-root", root, "--robotwin-python", python) as stack:
         assert stack.end() == 1
-    assert "valid now: real, mujoco" in stack.text and len(stack.lines) == 1
+    assert says in stack.text and len(stack.lines) == 1
+
+
+def test_robotwin_without_a_model_is_its_bridge_and_ends_with_ctrl_c(tmp_path):
+    root = lay(tmp_path / "checkout", "main").root
+    with Stack(
+        tmp_path, "--backend", "robotwin", "--robotwin-root", str(root), "--robotwin-python", sys.executable
+    ) as s:
+        s.wait_for("expert_check true")
+        s.run.send_signal(signal.SIGINT)
+        assert s.end() == 0
+    assert f"RoboTwin main in {root}, 3 tasks" in s.text and "Traceback" not in s.text

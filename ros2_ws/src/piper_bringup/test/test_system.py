@@ -17,6 +17,7 @@ from piper_bringup.system import graph
 
 CONFIG = Path(__file__).parents[1] / "config"
 SOURCES = Path(__file__).parents[2]
+ROBOTWIN = {"backend": "robotwin", "robotwin_root": "r"}
 EVERYTHING = [
     process
     for options in (
@@ -24,6 +25,7 @@ EVERYTHING = [
         Options(backend="mujoco", model="m"),
         Options(teleop=True, record="b"),
         Options(viz=True),
+        Options(**ROBOTWIN, model="m", task="t"),
     )
     for process in (*graph(options, CONFIG), *robot_cameras.processes(Options(cameras="usb"), (), {}, lambda _: False))
 ]
@@ -92,6 +94,22 @@ def test_a_model_commands_instead_of_the_script_and_episodes_are_begun_in_simula
     assert wanted.items() <= episodes.parameters.items()
     assert found["cell"].parameters["task"] == "lift_bar"
     assert "tasks" not in by_name(Options(backend="mujoco", model="m"))["episodes"].parameters  # all of the model's
+
+
+def test_robotwin_is_its_bridge_and_who_is_evaluated_there():
+    assert list(by_name(Options(**ROBOTWIN))) == ["robotwin_bridge"]
+    found = by_name(Options(**ROBOTWIN, model="m", task="a, b", seed=1, episodes=100, out="o"))
+    assert list(found) == ["robotwin_bridge", "smp_policy", "evaluation"]
+    bridge, policy, evaluation = found.values()
+    assert bridge.parameters == {"root": str(Path("r").absolute()), "python": "python", "out": "o"} and bridge.required
+    assert policy.parameters["use_sim_time"] is True and policy.parameters["driver.commit_s"] == 0.0
+    assert policy.parameters["world"] == "simulation" and policy.lifecycle
+    assert policy.remaps == {"/joint_states": "/robotwin/joint_targets"}
+    assert evaluation.parameters == {"tasks": ["a", "b"], "episodes": 100, "seed": 1, "policy": "m"}
+    assert evaluation.finite and not evaluation.required
+    assert "use_sim_time" not in by_name(Options(backend="mujoco", model="m"))["smp_policy"].parameters
+    waits = by_name(Options(**ROBOTWIN, model="m", commander=False))
+    assert list(waits) == ["robotwin_bridge", "smp_policy"]
 
 
 def test_on_a_robot_nothing_begins_by_itself():
@@ -184,8 +202,15 @@ def test_every_parameter_file_is_there_and_names_its_node():
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (Options(backend="robotwin"), r"robotwin.*RoboTwin part; valid now: real, mujoco"),
-        (Options(backend="elsewhere"), r"'elsewhere'.*valid now: real, mujoco"),
+        (Options(backend="robotwin"), r"robotwin needs robotwin_root"),
+        (Options(robotwin_root="r"), r"robotwin_root is for backend robotwin; backend is real"),
+        (Options(**ROBOTWIN, teleop=True), r"teleop needs arms that a driver moves"),
+        (Options(**ROBOTWIN, record="bags"), r"record needs arms that a driver moves"),
+        (Options(**ROBOTWIN, model="m"), r"task is unset; name the RoboTwin tasks"),
+        (Options(**ROBOTWIN, task="t"), r"'t' needs somebody who does it"),
+        (Options(**ROBOTWIN, model="script", task="t"), r"RoboTwin has an expert of its own"),
+        (Options(**ROBOTWIN, model="m", task="t", episodes=0), r"at least 1 of each task"),
+        (Options(backend="elsewhere"), r"'elsewhere'.*valid: real, mujoco, robotwin"),
         (Options(task="lift_bar"), r"'lift_bar' needs somebody who does it; name a model"),
         (Options(model="script"), r"script, which moves simulated arms only"),
         (Options(model=""), r"model is empty; name"),

@@ -82,7 +82,7 @@ class Desk(Node):
         while run.ending is None:
             if goal.is_cancel_requested:
                 run.cancelled = "cancelled by who asked for it"
-            goal.publish_feedback(messages.feedback(pilot, run, time.monotonic_ns()))
+            goal.publish_feedback(messages.feedback(pilot, run, pilot.clock.mono_ns()))
             time.sleep(_FEEDBACK_S)
         _conclude(goal, run.ending)
         return messages.result(run)

@@ -16,6 +16,7 @@ from sensor_msgs.msg import JointState, PointCloud2
 from std_msgs.msg import String
 from trajectory_msgs.msg import JointTrajectory
 
+from piper_bringup.arm.clock import Clock
 from piper_bringup.commander import Window, chunk
 from piper_bringup.data import names, topics
 from piper_bringup.data.observe import JOINT_STATES
@@ -42,9 +43,11 @@ LOOK_NS = 100_000_000  # between two looks at who else commands
 class RosLink:
     """Everything but `poll` may be called before `connect`; `poll` hands tasks and events to the pilot."""
 
-    def __init__(self, node: Node, settings: Settings, halves_ms: Callable[[], tuple[float, float]]) -> None:
-        """halves_ms: what the newest chunk's halves took, see messages.skill_state."""
-        self._node, self._settings, self._halves_ms = node, settings, halves_ms
+    def __init__(
+        self, node: Node, settings: Settings, clock: Clock, halves_ms: Callable[[], tuple[float, float]]
+    ) -> None:
+        """clock: of stamps and ages. halves_ms: what the newest chunk's halves took, see messages.skill_state."""
+        self._node, self._settings, self._clock, self._halves_ms = node, settings, clock, halves_ms
         self._count: Counter[str] = Counter()
         self._chunks: Publisher | None = None
         self._others, self._looked_ns = (), 0
@@ -60,16 +63,16 @@ class RosLink:
         self._contract, senses = contract, pilot.senses
 
         def source(name: str) -> Callable:
-            return lambda message: senses.hear(name, message, time.time_ns())
+            return lambda message: senses.hear(name, message, self._clock.wall_ns())
 
         self._listen(JointState, names.TOPIC_JOINT_STATES, JOINTS_QOS, source(JOINT_STATES))
         self._pictures = Pictures(self._node, contract.cameras, CAMERA_QOS)
         if contract.needs_objects:
             self._listen(PointCloud2, topics.TOPIC_OBJECTS, CAMERA_QOS, source(OBJECTS))
         for arm in names.ARMS:
-            hear = lambda message, arm=arm: senses.command(arm, message, time.monotonic_ns())  # noqa: E731
+            hear = lambda message, arm=arm: senses.command(arm, message, self._clock.mono_ns())  # noqa: E731
             self._listen(JointState, names.joint_command_topic(arm), NEWEST_QOS, hear)
-            status = lambda message: senses.status(message, time.monotonic_ns())  # noqa: E731
+            status = lambda message: senses.status(message, self._clock.mono_ns())  # noqa: E731
             self._listen(ArmStatus, names.arm_status_topic(arm), NEWEST_QOS, status)
         self._listen(EpisodeEvent, names.TOPIC_EPISODE_EVENT, KEPT_QOS, pilot.heard_event)
         # Not the latched ones: arms are not to move because of what was wanted before we were there.
@@ -100,7 +103,7 @@ class RosLink:
             for message, _ in read(subscription):
                 take(message)
         for heard in self._pictures.read():
-            senses.hear(heard.camera, heard.message, time.time_ns())
+            senses.hear(heard.camera, heard.message, self._clock.wall_ns())
 
     def open(self) -> None:
         """Become a publisher of chunks (S27: only while a run goes on)."""
@@ -146,7 +149,7 @@ class RosLink:
     def episode(self, kind: int, run: Run, text: str, reset: EpisodeEvent | None) -> None:
         """An event of the run's episode."""
         instruction = dict(zip(self._contract.tasks, self._contract.instructions, strict=True)).get(run.task, run.task)
-        now_ns = time.time_ns(), time.monotonic_ns()
+        now_ns = self._clock.wall_ns(), self._clock.mono_ns()
         self._episodes.publish(messages.episode(kind, run, text, reset, instruction, now_ns))
 
     def say(self, level: Level, reason: str, text: str) -> None:
@@ -157,5 +160,5 @@ class RosLink:
             self._node.get_logger().warning(f"{reason}: {text}")
         self._count[reason] += 1
         event = SafetyEvent(severity=int(level), reason=str(reason), source=self._node.get_name(), text=text)
-        event.header.stamp, event.count = messages.time_of(time.time_ns()), self._count[reason]
+        event.header.stamp, event.count = messages.time_of(self._clock.wall_ns()), self._count[reason]
         self._events.publish(event)

@@ -2,13 +2,13 @@
 
     python -m smp_policy.policy_node --ros-args -p model:=models/image
 
+With use_sim_time, all is on /clock, which stands still while a chunk is computed (RoboTwin's bridge).
 Configure listens, activate takes orders: action `/run_policy`, topic `/smp/task`. Inference has a thread of its own.
 """
 
 from __future__ import annotations
 
 import threading
-import time
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
@@ -39,6 +39,8 @@ class PolicyNode(LifecycleNode):
     def __init__(self) -> None:
         super().__init__("smp_policy")
         self._settings = Settings.from_parameters(parameters.load(self, Settings.defaults()))
+        self._simulated_time = bool(self.get_parameter("use_sim_time").value)
+        self._time = Clock(self._sim_ns, self._sim_ns) if self._simulated_time else Clock()
         try:
             self._load()
         except ContractError as error:
@@ -55,7 +57,7 @@ class PolicyNode(LifecycleNode):
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Listen, and say what was loaded. Nothing is published that moves anything."""
         if self._link is None:
-            self._link = RosLink(self, self._settings, lambda: self._backend.halves_ms)
+            self._link = RosLink(self, self._settings, self._time, lambda: self._backend.halves_ms)
             self._diagnostics = self.create_publisher(DiagnosticArray, names.TOPIC_DIAGNOSTICS, 10)
             self._desk = Desk(lambda: self._pilot if self._thread is not None else None, self._reload)
             every(self, WATCH_S, self._watch)
@@ -107,13 +109,18 @@ class PolicyNode(LifecycleNode):
 
     # --- the model ------------------------------------------------------------------------------------------
 
+    def _sim_ns(self) -> int:
+        """/clock."""
+        return self.get_clock().now().nanoseconds
+
     def _load(self) -> None:
         """From the model's folder; what was loaded before stays where this raises ContractError."""
         self._backend, self._policy, self._took_ns = admit(self._settings, open_backend)
 
     def _take_up(self) -> None:
         """Fly with the model that was loaded."""
-        pilot = Pilot(self._policy, self._settings, self._link, Clock(), self._took_ns)
+        first_ns = 0 if self._simulated_time else self._took_ns  # time stands still while we think
+        pilot = Pilot(self._policy, self._settings, self._link, self._time, first_ns, self._simulated_time)
         self._link.connect(pilot, self._policy.contract)
         self._pilot = pilot
         self.get_logger().info("\n" + startup_table(self._policy.contract, self._settings, self._took_ns))
@@ -150,7 +157,7 @@ class PolicyNode(LifecycleNode):
         self._pilot.watch()
 
     def _report(self) -> None:
-        self._diagnostics.publish(messages.diagnostics(self._pilot, self.get_name(), time.time_ns()))
+        self._diagnostics.publish(messages.diagnostics(self._pilot, self.get_name(), self._time.wall_ns()))
 
 
 def main() -> None:

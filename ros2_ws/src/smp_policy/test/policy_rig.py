@@ -25,7 +25,7 @@ WALL_NS = 1_760_000_000_000_000_000
 class World:
     """A pilot, its clock and everything it hears and says. Time passes in steps of 10 ms."""
 
-    def __init__(self, cameras: int = 0, slots: int = 0, **settings: object) -> None:
+    def __init__(self, cameras: int = 0, slots: int = 0, lockstep: bool = False, **settings: object) -> None:
         self.ns = 5_000_000_000
         self.wall_ns = WALL_NS
         self.status_wall_ns = 0  # by how much the stamps of arm_status are off
@@ -33,7 +33,7 @@ class World:
         self.settings = Settings(**{"model": "made up"} | settings)
         self.policy = Policy(self.backend)
         clock = Clock(lambda: self.ns, lambda: self.wall_ns)
-        self.pilot = Pilot(self.policy, self.settings, self, clock, first_ns=20 * MS)
+        self.pilot = Pilot(self.policy, self.settings, self, clock, first_ns=20 * MS, lockstep=lockstep)
         self.q = np.zeros(14)
         self.mode, self.reason, self.rejected = Mode.HOLD, "ENABLED", 0
         self.silent: set[str] = set()  # sources that say nothing

@@ -135,7 +135,8 @@ def test_every_process_of_the_graph_becomes_a_node(launch_file, tmp_path, option
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("backend:=robotwin", "valid now: real, mujoco"),
+        ("backend:=robotwin", "needs robotwin_root"),
+        ("backend:=robotwin robotwin_root:=/tmp", "/tmp is no RoboTwin checkout"),
         ("backend:=gazebo", "('real', 'mujoco', 'robotwin')"),
         ("backend:=mujoco model:=nowhere", "nowhere is no model: contract.json is missing"),
         ("autoenable:=true", "unknown argument autoenable; valid: backend"),

@@ -58,6 +58,16 @@ def test_committed_rows_are_those_of_the_plan_as_the_driver_splices_it():
     assert i >= 4
 
 
+def test_in_lockstep_a_chunk_begins_where_the_arms_are_observed_whatever_was_planned():
+    world = World(lockstep=True, driver__commit_s=0.0, latency__delivery_s=0.0)
+    world.flying()
+    for place in (0.1, 0.3):
+        world.q[0] = place
+        world.run(0.3)
+        inputs, rows = world.backend.inputs[-1], world.sent[-1][1]
+        assert np.isclose(inputs.proprio[0], place) and np.isclose(rows[0, 0], place + 0.015)
+
+
 def test_a_model_of_objects_and_cameras_sees_them_and_the_joints_before():
     world = World(cameras=3, slots=4)
     world.q[0] = 0.5

@@ -45,6 +45,18 @@ TOPIC_LIVE = "/smp/live"
 SERVICE_RESET_EPISODE = "/cell/reset_episode"
 SERVICE_CLEAR = "/cell/clear"  # takes things out of the hands, as a person would before the arms park
 
+# A benchmark's own simulator behind its bridge: its time, its words, and what it can be asked.
+TOPIC_CLOCK = "/clock"
+TOPIC_JOINT_TARGETS = "/robotwin/joint_targets"  # as TOPIC_JOINT_STATES, but of the drives
+TOPIC_INSTRUCTION = "/robotwin/instruction"
+TOPIC_BENCHMARK_STATE = "/robotwin/episode_state"
+SERVICE_LIST_TASKS = "/robotwin/list_tasks"
+SERVICE_BENCHMARK_RESET = "/robotwin/reset"
+SERVICE_BENCHMARK_STEP = "/robotwin/step"
+SERVICE_BENCHMARK_EXPERT = "/robotwin/expert"
+ACTION_EVALUATE = "/robotwin/evaluate"
+
+ACTION_RUN_POLICY = "/run_policy"
 DRIVER_NODE = "piper_driver"
 
 
@@ -56,6 +68,11 @@ def joint_command_topic(arm: str) -> str:
 def arm_status_topic(arm: str) -> str:
     """smp_msgs/ArmStatus of one arm."""
     return f"/{arm}/arm_status"
+
+
+def ee_pose_topic(arm: str) -> str:
+    """geometry_msgs/PoseStamped in WORLD_FRAME, x along the fingers; of the benchmark's bridge alone."""
+    return f"/{arm}/ee_pose"
 
 
 def image_topic(camera: str) -> str:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from piper_bringup.data.names import GRIPPER_COLUMNS, GRIPPER_MAX_M
+from piper_bringup.data.names import DT_NS, GRIPPER_COLUMNS, GRIPPER_MAX_M, REPLAN_ROWS
 
 Floats = NDArray[np.float64]
 
 STEP_NS = 4_000_000  # physics step: scene.set_timestep(1 / 250)
 SAVE_FREQ = 15  # steps a frame, task_config/*.yml
 FRAME_NS = SAVE_FREQ * STEP_NS  # what one action spans in their files
+ACTIONS = REPLAN_ROWS * DT_NS // FRAME_NS  # of each chunk
 
 STABLE_CAMERAS = {"head_camera": "head", "left_camera": "left_wrist", "right_camera": "right_wrist"}
 MAIN_CAMERAS = {"cam_head": "head", "cam_left_wrist": "left_wrist", "cam_right_wrist": "right_wrist"}
@@ -29,6 +30,18 @@ def in_metres(q: Floats) -> Floats:
 def normalised(q: Floats) -> Floats:
     """Undo `in_metres`; an opening that a PiPER's gripper does not have is taken for the end that is nearer."""
     return _scaled(q, 1.0 / GRIPPER_MAX_M, 0.0, GRIPPER_MAX_M)
+
+
+def actions(rows: Floats) -> Floats:
+    """Of a chunk (H, 14), rows DT apart, the (ACTIONS, 14) that are executed: units stay.
+
+    An action is one rest-to-rest motion, however long it takes, and the step limits count actions. So that an action
+    spans what it spans in their files, a chunk is read at those times; only the part up to where the policy was
+    trained to look again is executed.
+    """
+    row_ns = DT_NS * np.arange(1, len(rows) + 1)
+    at_ns = FRAME_NS * np.arange(1, ACTIONS + 1)
+    return np.column_stack([np.interp(at_ns, row_ns, column) for column in np.asarray(rows).T])
 
 
 def _scaled(q: Floats, factor: float, low: float, high: float) -> Floats:

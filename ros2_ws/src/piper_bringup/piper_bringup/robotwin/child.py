@@ -38,7 +38,7 @@ class Child:
             popen = subprocess.Popen(
                 line,
                 cwd=folder,
-                env=_environment(),
+                env=environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
@@ -90,7 +90,7 @@ class Child:
         return self._popen.returncode
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     """Ours without what would lead another Python to our packages."""
     environment = {name: value for name, value in os.environ.items() if name not in _SHELL_OF_OURS}
     return environment | {"PYTHONUNBUFFERED": "1"}

@@ -13,29 +13,12 @@ from numpy.typing import NDArray
 
 from piper_bringup.cell.expert import COMMAND_NS
 from piper_bringup.data import names
+from piper_bringup.data.shares import Interval, wilson
 from smp_policy.learn.rollout import COMMIT_NS, STRIDE_NS
 
-Z = 1.959964  # normal quantile of a two-sided 95 % interval
 RESAMPLES = 10_000
 FEWEST = 8  # pairs, of which a bootstrap is worth its name: one alone would be certain of itself
 ARM_JOINTS = [i for i in range(len(names.JOINTS)) if i not in names.GRIPPER_COLUMNS]
-
-
-class Interval(NamedTuple):
-    """An estimate and its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
-
-
-def wilson(successes: int, n: int) -> Interval:
-    """Share of successes (Wilson 1927): honest also at 0 and at n of n. NaN without a trial."""
-    if n == 0:
-        return Interval(np.nan, np.nan, np.nan)
-    p, z2 = successes / n, Z * Z
-    middle, spread = p + z2 / (2 * n), Z * np.sqrt(p * (1 - p) / n + z2 / (4 * n * n))
-    return Interval(p, float((middle - spread) / (1 + z2 / n)), float((middle + spread) / (1 + z2 / n)))
 
 
 def paired_difference(first: Sequence[bool], second: Sequence[bool]) -> Interval:

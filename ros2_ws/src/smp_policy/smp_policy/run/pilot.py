@@ -33,12 +33,18 @@ DISCOVERY_NS = 1_000_000_000  # for the driver to find a new publisher
 class Pilot:
     """One model, one run at a time."""
 
-    def __init__(self, policy: Policy, settings: Settings, link: Link, clock: Clock, first_ns: int) -> None:
-        """first_ns: what a chunk is expected to take before one was measured."""
+    def __init__(
+        self, policy: Policy, settings: Settings, link: Link, clock: Clock, first_ns: int, lockstep: bool = False
+    ) -> None:
+        """first_ns: what a chunk is expected to take before one was measured.
+
+        lockstep: the clock stands still while a chunk is computed, and the arms stand where they are observed.
+        """
+        self._lockstep = lockstep
         self.settings, self.senses = settings, Senses(policy.contract, settings)
         self.session = Session(link.say, round(settings.timeouts__driver_s * 1e9))
         self.latency = Latency(first_ns)
-        self._policy, self._link, self._clock = policy, link, clock
+        self._policy, self._link, self.clock = policy, link, clock
         self._inference = Inference(policy, self.senses, clock, settings.timeouts__chunk_age_s)
         self._following = Following(self.senses, settings)
         self._due = Due(settings.period_ns)
@@ -57,7 +63,7 @@ class Pilot:
 
     def ask(self, task: str, limit_s: float = 0.0) -> Run:
         """A run of `task`, at most `limit_s` long. Where it cannot be, it has ended already."""
-        run = Run(task, limit_s, self._clock.mono_ns(), self._clock.wall_ns())
+        run = Run(task, limit_s, self.clock.mono_ns(), self.clock.wall_ns())
         if (why := self._unknown(task)) is not None:
             run.ending = Ending(Why.TASK_UNKNOWN, topics.UNKNOWN, why)
             return run
@@ -76,11 +82,11 @@ class Pilot:
 
     def ahead_ns(self) -> int:
         """Planned motion still ahead of the arms."""
-        return self._following.schedule.ahead_ns(self._clock.mono_ns())
+        return self._following.schedule.ahead_ns(self.clock.mono_ns())
 
     def watch(self) -> None:
         """Say that an inference takes too long, from another thread than the one that waits for it."""
-        since_ns, now_ns = self._inference.since_ns, self._clock.mono_ns()
+        since_ns, now_ns = self._inference.since_ns, self.clock.mono_ns()
         if since_ns and now_ns - since_ns > self.settings.timeouts__chunk_age_s * 1e9:
             self.session.wait(self._inference.slow(now_ns - since_ns), now_ns)
 
@@ -89,14 +95,14 @@ class Pilot:
     def step(self) -> bool:
         """Once around; whether a run goes on."""
         self._link.poll(self.senses)
-        run, now_ns = self._run, self._clock.mono_ns()
+        run, now_ns = self._run, self.clock.mono_ns()
         if run is None:
             return False
         if not self._began:
             self._begin(run)
         trouble = None
         if (ending := self._over(run, now_ns)) is None and not self.settings.dry_run:
-            self._following.believe(now_ns, self._clock.wall_ns() - now_ns)
+            self._following.believe(now_ns, self.clock.wall_ns() - now_ns)
             trouble = self._following.trouble(now_ns, self._link.others(), self._open_ns > 0)
         if trouble is not None and trouble.fatal:
             ending = Ending(trouble.reason, topics.UNKNOWN, trouble.text)
@@ -179,19 +185,21 @@ class Pilot:
     def _may_act(self, run: Run, now_ns: int) -> None:
         if not self._due.is_due(self.senses.observer.reached_ns, now_ns):
             return
-        observation = self.senses.observe(self._clock.wall_ns())
+        observation = self.senses.observe(self.clock.wall_ns())
         if isinstance(observation, Stale):
             self._wait(run, sessions.of_stale(observation), now_ns)
         elif self._due.is_meant(observation.t_obs_ns):
             self._act(run, observation)
 
     def _act(self, run: Run, observation: Observation) -> None:
-        began_ns = self._clock.mono_ns()
-        t_obs_ns = observation.t_obs_ns - (self._clock.wall_ns() - began_ns)
+        began_ns = self.clock.mono_ns()
+        t_obs_ns = observation.t_obs_ns - (self.clock.wall_ns() - began_ns)
         self._due.used(observation.t_obs_ns, began_ns)
         if self.settings.dry_run:
             held = self.senses.set_points(began_ns)
             self._following.schedule.stand(observation.q if held is None else held, t_obs_ns)
+        elif self._lockstep:
+            self._following.schedule.stand(observation.q, t_obs_ns)
         committed = self._following.committed(t_obs_ns, began_ns + self.latency.expected_ns)
         chunk = self._inference.ask(run.task, observation, self._following.schedule.at(t_obs_ns), committed)
         if isinstance(chunk, Ending):  # there is none
@@ -199,7 +207,7 @@ class Pilot:
             return
         if run.cancelled or run.ending is not None:  # ended meanwhile, by another thread
             return
-        now_ns = self._clock.mono_ns()
+        now_ns = self.clock.mono_ns()
         if now_ns - t_obs_ns > self.settings.timeouts__chunk_age_s * 1e9:
             self._wait(run, self._inference.slow(now_ns - began_ns), now_ns)
             return
@@ -219,7 +227,7 @@ class Pilot:
     # --- the end --------------------------------------------------------------------------------------------
 
     def _finish(self, run: Run, ending: Ending) -> None:
-        now_ns, wall_ns = self._clock.mono_ns(), self._clock.wall_ns()
+        now_ns, wall_ns = self.clock.mono_ns(), self.clock.wall_ns()
         if self._began and run.chunks and not self.settings.dry_run and self._following.is_followed:
             self._link.send(wall_ns, self._following.brake(now_ns))  # to rest, instead of along the plan to its end
         self._link.close()

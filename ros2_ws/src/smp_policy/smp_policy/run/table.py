@@ -7,7 +7,7 @@ from smp_policy.run.contract import Contract
 from smp_policy.run.settings import Settings
 
 TOPIC_DRY = names.TOPIC_ACTION_CHUNK_DRY
-ACTION, RELOAD = "/run_policy", "/smp/reload_policy"
+ACTION, RELOAD = names.ACTION_RUN_POLICY, "/smp/reload_policy"
 
 
 def chunk_topic(settings: Settings) -> str:

@@ -2,10 +2,6 @@
 
 An observation holds drive targets, no measured joints, and between two actions the arms are at rest: what is measured
 and what is in force are taken for the same, as its files have it (data/layouts/robotwin.py).
-
-An action is one rest-to-rest motion, however long it takes, and the step limits count actions. So that an action spans
-here what it spans in their files, 60 ms, a chunk is read at those times. Only the part up to where the policy was
-trained to look again is executed.
 """
 
 from __future__ import annotations
@@ -17,13 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from piper_bringup.data import images, names
-from piper_bringup.data.robotwin import FRAME_NS, MAIN_CAMERAS, STABLE_CAMERAS, in_metres, normalised
+from piper_bringup.data import images, names, robotwin
+from piper_bringup.data.robotwin import MAIN_CAMERAS, STABLE_CAMERAS, in_metres, normalised
 from smp_policy.run.contract import ContractError
 
 Floats = NDArray[np.float64]
 
-ACTIONS = names.REPLAN_ROWS * names.DT_NS // FRAME_NS  # of each chunk
 _STABLE_JOINTS = tuple(f"{arm}_{part}" for arm in names.ARMS for part in ("arm", "gripper"))
 _MAIN_JOINTS = tuple(f"{arm}_{part}_joint_state" for arm in names.ARMS for part in ("arm", "ee"))
 _WIDTHS = (names.ARM_DOF - 1, 1) * len(names.ARMS)
@@ -51,10 +46,7 @@ def of_main(observation: Mapping[str, Any]) -> Seen:
 
 def actions(rows: Floats) -> NDArray[np.float32]:
     """A chunk (H, 14) in rad and m as the (ACTIONS, 14) that are executed of it, grippers 0 to 1."""
-    row_ns = names.DT_NS * np.arange(1, len(rows) + 1)
-    at_ns = FRAME_NS * np.arange(1, ACTIONS + 1)
-    q = np.column_stack([np.interp(at_ns, row_ns, column) for column in np.asarray(rows).T])
-    return normalised(q).astype(np.float32)
+    return normalised(robotwin.actions(rows)).astype(np.float32)
 
 
 def named(action: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:

@@ -1,0 +1,52 @@
+"""RoboTwin 2.0 in the node graph: its bridge, and the policy that is evaluated there. No driver, no cell."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from piper_bringup.commanders import policy_process
+from piper_bringup.options import Options
+from piper_bringup.process import Process
+
+
+def bridge(options: Options, environment: dict[str, str]) -> Process:
+    """Starts RoboTwin's own process, and ends with it."""
+    return Process(
+        name="robotwin_bridge",
+        executable="robotwin_bridge_node",
+        module="piper_bringup.robotwin.bridge_node",
+        parameters={
+            "root": str(Path(options.robotwin_root).expanduser().absolute()),
+            "python": options.robotwin_python,
+            **({"out": options.out} if options.out else {}),
+        },
+        params_file="robotwin.yaml",
+        environment=environment,
+        patience_s=15.0,  # the file of an evaluation is written before it ends
+    )
+
+
+def evaluation(options: Options, environment: dict[str, str], images: dict[str, str]) -> tuple[Process, ...]:
+    """The policy, where there is one, and who asks for its evaluation, where one is to begin."""
+    if options.policy is None:
+        return ()
+    policy = policy_process(options, images)
+    return (policy, _asks(options, environment)) if options.commander else (policy,)
+
+
+def _asks(options: Options, environment: dict[str, str]) -> Process:
+    return Process(
+        name="evaluation",
+        executable="evaluate_node",
+        module="piper_bringup.robotwin.evaluate_node",
+        parameters={
+            "tasks": list(options.tasks),
+            "episodes": options.episodes,
+            "seed": options.seed,
+            "policy": options.policy,
+        },
+        params_file="evaluation.yaml",
+        environment=environment,
+        required=False,
+        finite=True,
+    )

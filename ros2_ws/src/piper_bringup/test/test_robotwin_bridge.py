@@ -1,0 +1,271 @@
+"""Node `robotwin_bridge` as a process on the fake: services, evaluations, and that it ends with a whole file."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rclpy
+from action_msgs.msg import GoalStatus
+from rclpy.action import ActionClient
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from robotwin_player import RobotwinPlayer
+from robotwin_rig import TASK, lay
+from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import CameraInfo, Image, JointState
+from std_msgs.msg import String
+
+from piper_bringup.data import images, names
+from piper_bringup.data.joints import stamp_ns
+from smp_msgs.action import Evaluate
+from smp_msgs.msg import BenchmarkState
+from smp_msgs.srv import BenchmarkExpert, BenchmarkReset, BenchmarkStep, ListTasks
+
+pytestmark = pytest.mark.live
+
+DOMAIN = 40 + os.getpid() % 60
+PATIENCE_S = 90.0
+LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+SHORT = ("timeouts.policy_s:=20.0", "timeouts.step_s:=5.0")
+
+
+def command(module: str, *parameters: str) -> list[str]:
+    line = [sys.executable, "-m", module, "--ros-args"]
+    return [*line, *(word for parameter in parameters for word in ("-p", parameter))]
+
+
+def environment(folder: Path) -> dict[str, str]:
+    return os.environ | {
+        "ROS_DOMAIN_ID": str(DOMAIN),
+        "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
+        "ROS_LOG_DIR": str(folder),
+    }
+
+
+class Bridge:
+    """A bridge on a fake checkout, and a node that asks it."""
+
+    def __init__(self, folder: Path, *parameters: str) -> None:
+        self.folder, self.root = folder, lay(folder / "checkout", "stable_2.0").root
+        self.out = folder / "out"
+        given = (f"root:={self.root}", f"python:={sys.executable}", f"out:={self.out}", *parameters)
+        self.process = subprocess.Popen(
+            command("piper_bringup.robotwin.bridge_node", *given),
+            env=environment(folder),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.context = rclpy.Context()
+        rclpy.init(context=self.context, domain_id=DOMAIN)
+        self.node = Node("test_bridge", context=self.context)
+        self.executor = SingleThreadedExecutor(context=self.context)
+        self.executor.add_node(self.node)
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait(timeout=10)
+        self.node.destroy_node()
+        rclpy.try_shutdown(context=self.context)
+
+    def until(self, true) -> None:
+        end_s = time.monotonic() + PATIENCE_S
+        while not true():
+            assert time.monotonic() < end_s, "nothing came in time"
+            self.executor.spin_once(timeout_sec=0.1)
+
+    def collect(self, kind: type, topic: str, qos=10) -> list:
+        found: list = []
+        self.node.create_subscription(kind, topic, found.append, qos)
+        return found
+
+    def call(self, kind: type, name: str, **fields):
+        client = self.node.create_client(kind, name)
+        self.until(client.service_is_ready)
+        future = client.call_async(kind.Request(**fields))
+        self.until(future.done)
+        return future.result()
+
+    def evaluate(self, **goal):
+        """The goal's handle."""
+        self.action = ActionClient(self.node, Evaluate, names.ACTION_EVALUATE)
+        self.until(self.action.server_is_ready)
+        future = self.action.send_goal_async(Evaluate.Goal(**goal))
+        self.until(future.done)
+        return future.result()
+
+    def result(self, handle):
+        future = handle.get_result_async()
+        self.until(future.done)
+        return future.result().status, future.result().result
+
+    def files(self) -> list[dict]:
+        """What lies in the folder of results: every file reads."""
+        return [json.loads(path.read_text()) for path in sorted(self.out.iterdir())]
+
+    def end(self, number: int = signal.SIGINT) -> str:
+        self.process.send_signal(number)
+        said, _ = self.process.communicate(timeout=PATIENCE_S)
+        return said
+
+
+@pytest.fixture
+def bridge(tmp_path, request):
+    bridge = Bridge(tmp_path, *SHORT, *getattr(request, "param", ()))
+    yield bridge
+    bridge.close()
+
+
+def workers(root: Path) -> list[int]:
+    """Processes that were started for this checkout."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            line = path.read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if str(root).encode() in line and any(word.endswith(b"worker.py") for word in line):
+            found.append(int(path.parent.name))
+    return found
+
+
+def test_services_and_topics_of_an_episode_by_hand_and_an_end_by_ctrl_c(bridge):
+    clocks, joints = bridge.collect(Clock, names.TOPIC_CLOCK), bridge.collect(JointState, names.TOPIC_JOINT_STATES)
+    pictures = bridge.collect(Image, names.image_topic("head"))
+    infos = bridge.collect(CameraInfo, names.camera_info_topic("head"))
+    commands = bridge.collect(JointState, names.joint_command_topic("left"))
+    told = bridge.collect(String, names.TOPIC_INSTRUCTION, LATCHED)
+    states = bridge.collect(BenchmarkState, names.TOPIC_BENCHMARK_STATE, LATCHED)
+
+    listed = bridge.call(ListTasks, names.SERVICE_LIST_TASKS)
+    assert listed.success and listed.step_limits[listed.tasks.index(TASK)] == 400
+    wrong = bridge.call(BenchmarkStep, names.SERVICE_BENCHMARK_STEP, positions=[0.0] * 14)
+    assert not wrong.success and "reset first" in wrong.message
+    wrong = bridge.call(BenchmarkReset, names.SERVICE_BENCHMARK_RESET, task="juggle")
+    assert not wrong.success and "juggle" in wrong.message
+
+    begun = bridge.call(BenchmarkReset, names.SERVICE_BENCHMARK_RESET, task=TASK, seed=100003)
+    assert (begun.success, begun.seed, begun.step_limit) == (True, 100007, 400)
+    assert list(begun.skipped_seeds) == [100003, 100004, 100005, 100006] and begun.skipped_reasons[0] == "unstable"
+    begun = bridge.call(BenchmarkReset, names.SERVICE_BENCHMARK_RESET, task=TASK, seed=-1)
+    assert begun.seed == 100000
+    bridge.until(lambda: told and told[-1].data == begun.instruction and len(pictures) > 1 and len(joints) > 1)
+    assert (pictures[-1].encoding, pictures[-1].width, pictures[-1].height) == ("rgb8", 320, 240)
+    assert images.decode(pictures[-1])[0, 0, 0] == 255 and infos[-1].k[0] == 1.0  # the fake is red
+    before = joints[-1]
+    assert stamp_ns(before) == stamp_ns(pictures[-1]) and before.position[6] == pytest.approx(names.GRIPPER_MAX_M)
+
+    action = np.array([0.3, *[0.0] * 5, 0.07, *[0.0] * 6, 0.07])
+    done = bridge.call(BenchmarkStep, names.SERVICE_BENCHMARK_STEP, positions=action.tolist())
+    assert done.success and done.solved and done.action_count == 1 and done.physics_steps > 0
+    bridge.until(lambda: stamp_ns(joints[-1]) > stamp_ns(before) and states[-1].success)
+    assert stamp_ns(joints[-1]) - stamp_ns(before) == done.physics_steps * 4_000_000
+    bridge.until(lambda: stamp_ns(commands[-1]) == stamp_ns(joints[-1]))
+    assert 0.2 < joints[-1].position[0] < commands[-1].position[0] <= 0.3
+    again = bridge.call(BenchmarkStep, names.SERVICE_BENCHMARK_STEP, positions=action.tolist())
+    assert not again.success and "over" in again.message
+    times = [clock.clock.sec * 10**9 + clock.clock.nanosec for clock in clocks]
+    assert times == sorted(times) and len(set(times)) > 2
+
+    bridge.call(BenchmarkReset, names.SERVICE_BENCHMARK_RESET, task=TASK, seed=100001)
+    expert = bridge.call(BenchmarkExpert, names.SERVICE_BENCHMARK_EXPERT)
+    assert expert.success and expert.planned and expert.solved
+    assert len(workers(bridge.root)) == 1
+    said = bridge.end()
+    assert bridge.process.returncode == 0 and "Traceback" not in said and workers(bridge.root) == []
+
+
+@pytest.mark.parametrize("bridge", [("expert_check:=false",)], indirect=True)
+def test_an_evaluation_plays_hangs_deaths_and_exceptions_included(bridge):
+    with RobotwinPlayer(bridge.context) as player:
+        handle = bridge.evaluate(tasks=[TASK], episodes=2, policy="the player")
+        busy = bridge.call(BenchmarkReset, names.SERVICE_BENCHMARK_RESET, task=TASK)
+        assert not busy.success and "busy" in busy.message
+        status, result = bridge.result(handle)
+        assert (status, result.success, result.episodes, result.successes) == (GoalStatus.STATUS_SUCCEEDED, True, 2, 2)
+        assert 0.3 < result.low < 0.4 and result.rate == 1.0 and result.high == pytest.approx(1.0)
+        assert player.runs == [TASK] * 2
+
+        _, result = bridge.result(bridge.evaluate(tasks=[TASK], episodes=10))
+        assert (result.success, result.episodes) == (True, 10)
+    first, second = bridge.files()
+    assert first["finished"] and first["policy"] == "the player" and first["expert_check"] is False
+    reasons = {episode["seed"]: episode["reason"] for episode in second["episodes"]}
+    assert reasons[100007] == reasons[100008] == "worker_lost" and reasons[100009] == "program_error"
+    assert [seed for seed in reasons if seed % 10 == 3] == [] and second["total"]["skipped_seeds"][0]["seed"] == 100003
+    assert second["total"]["successes"] == sum(reason == "success" for reason in reasons.values()) == 7
+    assert len(second["departures"]) >= 2
+
+
+@pytest.mark.parametrize("way", ["mute", "refuse", "broken"])
+@pytest.mark.parametrize("bridge", [("timeouts.policy_s:=4.0",)], indirect=True)
+def test_a_policy_that_does_not_play_is_a_policy_error(bridge, way):
+    with RobotwinPlayer(bridge.context, way):
+        _, result = bridge.result(bridge.evaluate(tasks=[TASK], episodes=1))
+    assert result.success and result.successes == 0
+    (file,) = bridge.files()
+    says = {"mute": "no chunk", "refuse": "refuses to run", "broken": "row 2 of left_joint4 is nan"}[way]
+    assert file["total"]["reasons"] == {"policy_error": 1} and says in file["episodes"][0]["detail"]
+
+
+def test_what_cannot_be_evaluated_is_refused_and_a_cancelled_evaluation_leaves_a_whole_file(bridge):
+    status, result = bridge.result(bridge.evaluate(tasks=["juggle"], episodes=1))
+    assert status == GoalStatus.STATUS_ABORTED and "no task juggle" in result.message and result.path == ""
+    with RobotwinPlayer(bridge.context, "mute") as player:
+        handle = bridge.evaluate(tasks=[TASK], episodes=3)
+        bridge.until(lambda: player.runs)
+        bridge.until(handle.cancel_goal_async().done)
+        status, result = bridge.result(handle)
+        assert status == GoalStatus.STATUS_CANCELED and not result.success
+        (file,) = bridge.files()
+        assert file["ended"] == "ended by a person" and file["episodes"] == [] and not file["finished"]
+        player.way = "turn"
+        _, result = bridge.result(bridge.evaluate(tasks=[TASK], episodes=1))
+        assert result.success and result.successes == 1
+
+
+def test_ctrl_c_in_an_evaluation_leaves_a_whole_file_and_no_worker(bridge):
+    with RobotwinPlayer(bridge.context, "mute") as player:
+        bridge.evaluate(tasks=[TASK], episodes=3)
+        bridge.until(lambda: player.runs)
+        said = bridge.end()
+    assert bridge.process.returncode == 0 and "Traceback" not in said
+    (file,) = bridge.files()
+    assert file["ended"] == "ended by a person" and not file["finished"] and workers(bridge.root) == []
+
+
+def test_the_client_says_what_came_of_it(bridge):
+    with RobotwinPlayer(bridge.context):
+        line = command("piper_bringup.robotwin.evaluate_node", f"tasks:=[{TASK}]", "episodes:=1")
+        ended = subprocess.run(
+            line, env=environment(bridge.folder), capture_output=True, text=True, timeout=PATIENCE_S, check=False
+        )
+    assert ended.returncode == 0 and "1 of 1, 100%" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("parameters", "sentence"),
+    [
+        (("root:=''",), "robotwin_bridge: parameter root is empty"),
+        (("root:=/nowhere",), "robotwin_bridge: start: /nowhere is no folder"),
+        (("root:=/tmp",), "is no RoboTwin checkout: it has no envs/_base_task.py"),
+        (("root:=/tmp", "python:=/nowhere/python"), "/nowhere/python"),
+        (("root:=/tmp", "shader:=blue"), "parameter shader is 'blue', valid: rt, default"),
+        (("roots:=/tmp",), "unknown parameter 'roots'"),
+    ],
+)
+def test_what_is_wrong_ends_the_node_with_one_sentence(tmp_path, parameters, sentence):
+    line = command("piper_bringup.robotwin.bridge_node", f"python:={sys.executable}", *parameters)
+    ended = subprocess.run(
+        line, env=environment(tmp_path), capture_output=True, text=True, timeout=PATIENCE_S, check=False
+    )
+    assert ended.returncode == 1 and sentence in ended.stderr and "Traceback" not in ended.stderr
