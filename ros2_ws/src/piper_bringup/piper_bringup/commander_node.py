@@ -21,6 +21,8 @@ from trajectory_msgs.msg import JointTrajectory
 from piper_bringup import parameters
 from piper_bringup.arm.safety import Mode, Reason
 from piper_bringup.cell.expert import demonstrate
+from piper_bringup.cell.task import Difficulty
+from piper_bringup.cell.world import World
 from piper_bringup.commander import REPLAN_NS, Stream, Window, chunk, trouble
 from piper_bringup.data import names
 from piper_bringup.data.joints import joint_vector
@@ -36,6 +38,7 @@ DEFAULTS: dict[str, object] = {
     "episodes": 1,
     "enable": True,
     "record": False,
+    "push_rad": 0.0,
     "wait_s": 60.0,
     "settle_s": 3.0,
 }
@@ -81,7 +84,8 @@ class CommanderNode(Node):
     # --- phases, in their order -----------------------------------------------------------------------------
 
     def _plan(self) -> None:
-        demonstration = demonstrate(str(self._values["task"]), self._seed)
+        task, difficulty = str(self._values["task"]), Difficulty(push_rad=float(self._values["push_rad"]))
+        demonstration = demonstrate(task, self._seed, World(task, self._seed, difficulty))
         if not demonstration.success:
             self.get_logger().warning(f"the expert fails seed {self._seed}; taking the next")
             self._seed += 1

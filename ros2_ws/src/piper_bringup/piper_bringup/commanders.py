@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from piper_bringup.cell.pushes import PUSH_RAD
 from piper_bringup.data import names
 from piper_bringup.options import ROBOTWIN, Options
 from piper_bringup.process import POLICY_PACKAGE, Process
@@ -62,6 +63,7 @@ def _commander(options: Options, environment: dict[str, str]) -> Process:
             "seed": options.seed,
             "episodes": options.episodes,
             "record": bool(options.record),
+            "push_rad": PUSH_RAD if options.record else 0.0,  # what is shown, as files of `cell.demonstrate` show it
             **_by_hand(options),
         },
         params_file="commander.yaml",

@@ -10,11 +10,15 @@ import torch
 from learn_rig import TASKS, dataset
 from safetensors.torch import load_file
 
+from piper_bringup.cell.kinematics import forward
 from piper_bringup.data import names
+from piper_bringup.data.episode import EpisodeError, read, write
 from smp_policy.learn import data as demonstrations
 from smp_policy.learn import eyes, finetune, journal, see, train
 from smp_policy.learn import pictures as album
+from smp_policy.learn.augment import shifted
 from smp_policy.learn.checkpoint import CheckpointError
+from smp_policy.learn.keyposes import keyposes, turns
 from smp_policy.learn.loop import displaced
 from smp_policy.learn.normalise import fit
 from smp_policy.learn.segments import SegmentSampler
@@ -26,6 +30,7 @@ from smp_policy.smp.encoder import Encoder
 
 torch.set_num_threads(1)
 SEES = replace(presets.tiny().encoder, cameras=3)
+LOOKS = {"held_out": 1, "encoder": SEES}
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +38,9 @@ def folder(tmp_path_factory):
     """A data set whose pictures say by their shade which seed, and so which place, they show; and eyes for it."""
     folder = tmp_path_factory.mktemp("see")
     dataset(folder / "data", episodes=3, rows=20, images=True)
-    see.run(see.Args((folder / "data",), folder / "eyes", 120, 16, 4, held_out=1, device="cpu", encoder=SEES))
+    see.run(
+        see.Args((folder / "data",), folder / "eyes", "objects", 120, 16, 4, 0, held_out=1, device="cpu", encoder=SEES)
+    )
     return folder
 
 
@@ -47,7 +54,7 @@ def test_eyes_learn_to_tell_where_things_are(folder):
 
 def test_stopped_and_taught_again_they_end_the_same_bit_for_bit(folder, tmp_path, monkeypatch):
     paths, out = (folder / "data",), tmp_path / "whole"
-    whole = see.Args(paths, out, 8, 4, 2, held_out=1, save_every=3, device="cpu", encoder=SEES)
+    whole = see.Args(paths, out, "objects", 8, 4, 2, held_out=1, save_every=3, device="cpu", encoder=SEES)
     see.run(whole)
     halves, real = replace(whole, out=tmp_path / "halves"), see.step
 
@@ -119,12 +126,67 @@ def test_cameras_learn_nothing_from_displaced_arms(folder):
     assert torch.equal(batch.displaced, away.abs().amax((0, 2, 3)) > 0)
     torch.manual_seed(0)
     encoder = Encoder(SEES)
+    same = encoder(batch.observation, batch.displaced) - encoder(batch.observation)
+    assert same.abs().max() < 1e-5
+    none, all_ = (torch.full_like(batch.displaced, value) for value in (False, True))
+    assert (encoder(batch.observation, none) - encoder(batch.observation, all_)).abs().max() < 1e-5
     for which in (batch.displaced, ~batch.displaced):
         encoder.zero_grad()
         encoder(batch.observation, batch.displaced)[which].square().sum().backward()
         learned = [bool(p.grad.any()) for p in encoder.cameras.parameters() if p.grad is not None]
         assert any(learned) != bool(which[batch.displaced].any())
         assert encoder.net[0].weight.grad.any(), "all else learns from both"
+
+
+def test_pictures_are_moved_each_on_its_own_and_no_further():
+    image = torch.arange(12 * 12, dtype=torch.uint8).view(1, 1, 1, 12, 12).expand(60, 2, 3, 12, 12)
+    moved = shifted(image, torch.Generator().manual_seed(0), most_px=2)
+    assert moved.shape == image.shape and moved.dtype == torch.uint8
+    inner = moved[..., 4:8, 4:8].int() - image[..., 4:8, 4:8].int()  # a move of (y, x) shows as 12 y + x everywhere
+    by = inner[:, :, 0, 0, 0]
+    assert (inner == by[..., None, None, None]).all() and torch.equal(moved[:, :, 0], moved[:, :, 2])
+    assert {int(b) for b in by.unique()} == {12 * y + x for y in range(-2, 3) for x in range(-2, 3)}
+    assert (by[:, 0] != by[:, 1]).any(), "cameras of one row move on their own"
+    assert torch.equal(shifted(image, torch.Generator().manual_seed(0), most_px=0), image)
+
+
+def test_a_gripper_turns_where_its_command_begins_to_move():
+    closed, rising, open_ = np.zeros(5), np.linspace(0.0, 0.06, 7), np.full(5, 0.06)
+    trembling = 0.0005 * np.array([1, -1, 1, -1, 1])
+    opening = np.concatenate([closed, rising, open_ + trembling, rising[::-1], closed, rising])
+    assert turns(opening) == [(5, True), (17, False), (29, True)]
+    assert turns(np.linspace(0.0, 0.009, 30)) == [] and turns(opening[:1]) == []
+
+
+def test_hands_tell_where_they_will_close_and_open(folder):
+    data = demonstrations.load([folder / "data"], with_objects=False)
+    with pytest.raises(ValueError, match=r"no gripper moves by 0\.01 m"):
+        keyposes(replace(data, target=np.zeros_like(data.target)))
+    target = np.zeros_like(data.target)
+    begin = data.first[1]
+    target[begin + 4 : begin + 12, 13] = 0.05  # the right hand opens at row 3 and closes from row 11 of one episode
+    table = keyposes(replace(data, target=target))
+    assert table.shape == (len(data.state), 4, 10) and not table[:, :2].any()
+    there = table[:, 2:, 0].astype(bool)
+    assert np.flatnonzero(there[:, 1]).tolist() == list(range(begin, begin + 4))
+    assert np.flatnonzero(there[:, 0]).tolist() == list(range(begin, begin + 12))
+    pose = forward(data.state[begin + 11, 7:13])
+    assert np.allclose(table[begin, 2, 1:4], pose.position_m)
+    assert np.allclose(np.cross(table[begin, 2, 4:7], table[begin, 2, 7:10]), pose.rotation[:, 2])
+
+
+def test_eyes_learn_from_hands_alone(folder, tmp_path):
+    for path in sorted((folder / "data").rglob("*.hdf5")):
+        episode = read(path)
+        target = episode.target.copy()
+        target[8:, 6] = 0.0
+        target[:8, 6] = 0.05
+        action = np.vstack([target[1:], episode.action[-1:]])
+        write(tmp_path / "bags" / path.name, replace(episode, target=target, action=action, objects=None))
+    args = see.Args((tmp_path / "bags",), tmp_path / "eyes", "hands", 4, 4, 2, held_out=1, device="cpu", encoder=SEES)
+    assert np.isfinite(see.run(args)) and (tmp_path / "eyes" / eyes.FILE).exists()
+    with pytest.raises(EpisodeError, match="objects: none"):
+        see.run(replace(args, tell="objects", out=tmp_path / "other"))
 
 
 def test_eyes_that_are_missing_or_of_another_size_are_refused(folder):

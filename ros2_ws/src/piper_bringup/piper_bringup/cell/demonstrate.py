@@ -30,6 +30,7 @@ from piper_bringup.cell import record, tasks
 from piper_bringup.cell.expert import demonstrate
 from piper_bringup.cell.graphics import NoGraphics
 from piper_bringup.cell.motion import Unreachable
+from piper_bringup.cell.pushes import PUSH_RAD
 from piper_bringup.cell.render import Renderer
 from piper_bringup.cell.task import Difficulty
 from piper_bringup.cell.world import PhysicsError, World
@@ -37,7 +38,6 @@ from piper_bringup.data.episode import EpisodeError, write
 
 T = TypeVar("T")
 
-PUSH_RAD = 0.05  # 2 cm at the hands: what policies drift by; of 100 seeds of a task 97 to 100 still succeed
 HOPELESS = 30  # failures beyond as many as there were successes: the task does not work at this difficulty
 
 

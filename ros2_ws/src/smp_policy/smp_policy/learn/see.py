@@ -4,10 +4,11 @@
     python -m smp_policy.learn.train image data --out out/image --eyes out/eyes
     python -m smp_policy.learn.finetune out/image data --out out/image_joint --steps 300        both together, short
 
-In simulation the labels are free: every recorded row says where its objects are. The networks learn to tell that from
-the pictures, a policy is then trained on what they see, computed once a picture, and in the end all of it moves a
-little together. `out` holds eyes.safetensors, log.csv and how far off the objects are seen, in millimetres. Run the
-same line again to go on where it stopped.
+In simulation the labels are free: every recorded row says where its objects are. Bags of a robot say where its hands
+went: `--tell hands` teaches where each will next close and open. The networks learn to tell that from the pictures, a
+policy is then trained on what they see, computed once a picture, and in the end all of it moves a little together.
+`out` holds eyes.safetensors, log.csv and how far off things are seen, in millimetres. Run the same line again to go on
+where it stopped.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import sys
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -33,10 +35,12 @@ from piper_bringup.data import names
 from piper_bringup.data.episode import EpisodeError
 from smp_policy.learn import data as demonstrations
 from smp_policy.learn import journal
+from smp_policy.learn.augment import SHIFT_PX, shifted
 from smp_policy.learn.checkpoint import CheckpointError, Training
 from smp_policy.learn.data import Demonstrations
 from smp_policy.learn.eyes import FILE, Eyes
 from smp_policy.learn.journal import Journal
+from smp_policy.learn.keyposes import keyposes
 from smp_policy.learn.loop import LOG_EVERY, has_bfloat16
 from smp_policy.learn.memory import keep_memory
 from smp_policy.learn.normalise import fit
@@ -50,7 +54,7 @@ from smp_policy.smp.ema import Ema
 TOLD = (1, 2, 3, 4, 5, 6, 7, 8, 9, 13)  # fields of a slot to be seen: place, turn, opening; sizes hardly vary
 PLACE = slice(1, 4)
 HELD_ROWS = 512
-PANELS = {"loss, trained on": ("loss",), "objects of held-out episodes seen off by [mm], median": ("off_mm",)}
+PANELS = {"loss, trained on": ("loss",), "what is told, of held-out episodes, off by [mm], median": ("off_mm",)}
 
 
 @dataclass(frozen=True)
@@ -58,15 +62,21 @@ class Args:
     """Teach the cameras' networks where things are."""
 
     data: tyro.conf.Positional[tuple[Path, ...]]
-    """Episode files with objects, or folders of them; those of the cell without pictures are drawn."""
+    """Episode files, or folders of them; those of the cell without pictures are drawn."""
     out: Path
     """Folder of the eyes."""
+    tell: Literal["objects", "hands"] = "objects"
+    """What eyes learn to tell: where the simulation says that objects are, or, known of every demonstration, where each
+    hand will be when its gripper next closes and when it next opens."""
     steps: int = 6_000
     """Optimiser steps: 384 000 pictures of each camera."""
     batch: int = 64
     """Rows a step."""
     every: int = 10
-    """Of so many rows one is looked at: neighbours show nearly the same, other episodes show other places."""
+    """Of so many rows one is looked at: neighbours show nearly the same, other episodes show other places. Of fifty
+    episodes take all: 1."""
+    shift_px: int = SHIFT_PX
+    """How far pictures are moved in training; 0: not at all."""
     lr: float = 1e-3
     """Peak of the learning rate; cosine to 0."""
     held_out: int = 20
@@ -82,6 +92,8 @@ class Args:
         for name in ("steps", "batch", "every", "held_out", "save_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"--{name.replace('_', '-')} is {getattr(self, name)}, at least 1 is needed")
+        if self.shift_px < 0:
+            raise ValueError(f"--shift-px is {self.shift_px}; 0 leaves pictures where they are")
 
     def settings(self) -> dict[str, str]:
         """What must be the same when a stopped training goes on."""
@@ -120,13 +132,14 @@ class Rows:
 def miss(found: Tensor, slots: Tensor) -> Tensor:
     """Mean squared error over the fields told of slots that hold an object, in normalised units; scalar."""
     held = slots[..., :1]
-    error = (found - slots)[..., list(TOLD)].square() * held
-    return error.sum() / (held.sum() * len(TOLD)).clamp_min(1.0)
+    told = [field for field in TOLD if field < slots.shape[-1]]
+    error = (found - slots)[..., told].square() * held
+    return error.sum() / (held.sum() * len(told)).clamp_min(1.0)
 
 
 @torch.no_grad()
 def off_mm(eyes: Eyes, rows: Rows, scale: NDArray[np.float32]) -> float:
-    """Median distance [mm] between where objects are and where they are seen, in HELD_ROWS of ``rows``."""
+    """Median distance [mm] between where things are and where they are seen, in HELD_ROWS of ``rows``."""
     index = torch.linspace(0, len(rows) - 1, min(len(rows), HELD_ROWS), device=rows.task.device).long()
     away = []
     for some in index.split(64):
@@ -139,7 +152,8 @@ def off_mm(eyes: Eyes, rows: Rows, scale: NDArray[np.float32]) -> float:
 def run(args: Args) -> float:
     """Teach; returns the error on episodes held out [mm]. Raises what `main` turns into one sentence."""
     keep_memory()
-    data = demonstrations.load(args.data)
+    data = demonstrations.load(args.data, with_objects=args.tell == "objects")
+    data = dataclasses.replace(data, objects=keyposes(data)) if args.tell == "hands" else data
     cameras = names.CAMERAS[: args.encoder.cameras]
     made = pictures(data.paths, cameras, args.out, processes=os.cpu_count() or 1, every=args.every)
     normaliser, seen = fit(data, with_target=False), torch.as_tensor(made).to(args.device)
@@ -180,9 +194,10 @@ def step(training: Training, rows: Rows, args: Args) -> float:
     for group in training.optimiser.param_groups:
         group["lr"] = args.lr * 0.5 * (1.0 + math.cos(math.pi * training.step / args.steps))
     index = torch.randint(len(rows), (args.batch,), generator=training.generator, device=args.device)
-    given, slots = rows.batch(index)
+    (images, *others), slots = rows.batch(index)
+    images = shifted(images, training.generator, args.shift_px) if args.shift_px else images
     with torch.autocast(args.device.split(":")[0], torch.bfloat16, enabled=has_bfloat16(args.device)):
-        loss = miss(training.network(*given), slots)
+        loss = miss(training.network(images, *others), slots)
     training.optimiser.zero_grad(set_to_none=True)
     loss.backward()
     training.optimiser.step()
@@ -201,7 +216,7 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit("stopped; run the same line again to go on from the last checkpoint")
     journal.plot(args.out, PANELS)
-    print(f"eyes: {args.out}, objects seen {error_mm:.1f} mm off (median, episodes held out)")
+    print(f"eyes: {args.out}, {args.tell} seen {error_mm:.1f} mm off (median, episodes held out)")
 
 
 if __name__ == "__main__":

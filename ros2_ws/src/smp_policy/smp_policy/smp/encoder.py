@@ -113,11 +113,18 @@ class Encoder(nn.Module):
             slots = self._checked("slots", observation.slots, (c.slots, c.slot_fields))
             parts.append((slots * slots[..., :1]).flatten(-2))  # an empty slot says nothing, whatever it holds
         if c.cameras:
-            seen = self.look(observation.images) if observation.seen is None else observation.seen
-            if displaced is not None:
-                seen = torch.where(displaced.view(-1, *[1] * (seen.dim() - 1)), seen.detach(), seen)
+            seen = self._looked(observation.images, displaced) if observation.seen is None else observation.seen
             parts.append(self._checked("seen", seen, (c.cameras * 3 * c.channels[-1],)))
         return self.net(torch.cat(parts, dim=-1))
+
+    def _looked(self, images: Tensor | None, displaced: Tensor | None) -> Tensor:
+        """`look`, but without a gradient from ``displaced``, which spares the way back through the cameras there."""
+        if images is None or displaced is None:
+            return self.look(images)
+        with torch.no_grad():
+            known = self.look(images[displaced])
+        order = torch.cat((displaced.nonzero(), (~displaced).nonzero())).squeeze(-1).argsort()
+        return torch.cat((known, self.look(images[~displaced])))[order]
 
     def _task(self, task: Tensor) -> Tensor:
         return self.task(task if self.config.tasks else self._checked("task", task, (self.config.text,)))
