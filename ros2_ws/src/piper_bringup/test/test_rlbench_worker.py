@@ -126,7 +126,12 @@ def test_named_cameras_are_drawn_and_no_others(worker):
         ("fly", {}, "request", "valid: hello, reset, step, servo, observe, expert, close"),
         ("reset", {"task": TASK, "seed": 0}, "request", "joints"),
         ("reset", {"task": "lift_pot", "seed": 0, "joints": arms.JOINTS}, "arguments", TASK),
-        ("reset", {"task": TASK, "seed": 0, "joints": names.JOINTS}, "arguments", "joints: the policy commands 14, "),
+        (
+            "reset",
+            {"task": TASK, "seed": 0, "joints": names.JOINTS},
+            "arguments",
+            "joints: the policy's 14 are not the 16",
+        ),
         ("reset", {"task": TASK, "seed": -1, "joints": arms.JOINTS}, "arguments", "seed is -1"),
         ("reset", {"task": TASK, "seed": 2**32 - 1, "joints": arms.JOINTS}, "arguments", "seed is 4294967295"),
         ("reset", {"task": TASK, "seed": 0, "joints": arms.JOINTS, "step_limit": 0}, "arguments", "step_limit is 0"),

@@ -2,7 +2,8 @@
 
 Two Pandas in CoppeliaSim, sixteen numbers where two PiPERs have fourteen: tasks to compare with, not our arms. Written
 from the source of markusgrotz/RLBench 8af748c, PyRep b8bd1d7 and peract_bimanual bb0232a, and tested on a fake of
-theirs. NOT RUN AGAINST COPPELIASIM: that is proprietary, of Ubuntu 20.04, and was not to be had.
+theirs; RLBench's own Python code answered too, on a stand-in for PyRep. NOT RUN AGAINST COPPELIASIM, which is
+proprietary: whether a gripper holds what it closes on, how fast drives follow and what is drawn are not known.
 
     with link(python, root) as worker:
         about = worker.start()

@@ -28,11 +28,14 @@ class NotPandas(ValueError):
 
 def admit(joints: Sequence[str]) -> None:
     """Refuse who commands other joints, as a policy for two PiPERs does. Raises NotPandas, naming the field."""
-    if tuple(joints) != JOINTS:
-        raise NotPandas(
-            f"joints: the policy commands {len(joints)}, [{', '.join(joints)}], and two Pandas have {len(JOINTS)}, "
-            f"[{', '.join(JOINTS)}]: a policy for other arms cannot run here"
-        )
+    if tuple(joints) == JOINTS:
+        return
+    missing = [name for name in JOINTS if name not in joints]
+    how = f"lack {', '.join(missing)}" if missing else "are others too, or in another order"
+    raise NotPandas(
+        f"joints: the policy's {len(joints)} are not the {len(JOINTS)} of two Pandas: they {how}; "
+        "a policy for other arms cannot run here"
+    )
 
 
 def ours(q: Any) -> np.ndarray:

@@ -12,7 +12,7 @@ import numpy as np
 
 from piper_bringup.rlbench import arms
 
-# peract_bimanual/conf/eval.yaml:9
+# peract_bimanual/conf/eval.yaml:10
 CAMERAS = ("over_shoulder_left", "over_shoulder_right", "overhead", "wrist_right", "wrist_left", "front")
 # PyRep looks along z with x to the left and y up: its focal lengths are negative (vision_sensor.py:195).
 TO_OPENCV = np.diag([-1.0, -1.0, 1.0, 1.0])

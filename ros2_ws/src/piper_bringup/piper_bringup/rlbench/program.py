@@ -90,7 +90,9 @@ class Program:
 
     def _camera(self, image_px: int) -> Any:
         """One that is there: those that draw nothing at launch are removed (rlbench/backend/scene.py:659-662)."""
-        render = importlib.import_module("pyrep.const").RenderMode.OPENGL  # as PerAct2: observation_utils.py:229-236
+        render = importlib.import_module(
+            "pyrep.const"
+        ).RenderMode.OPENGL  # as PerAct2: helpers/observation_utils.py:229-236
         size = (image_px, image_px)
         return self._rlbench.CameraConfig(
             rgb=True, depth=False, point_cloud=False, mask=False, image_size=size, render_mode=render

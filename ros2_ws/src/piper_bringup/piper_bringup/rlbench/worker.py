@@ -23,7 +23,7 @@ try:
 except ImportError as missing:
     sys.exit(f"worker: {sys.executable} lacks {missing.name}: pip install numpy msgpack there")
 
-IMAGE_PX = 128  # PerAct2 evaluates with: peract_bimanual/conf/eval.yaml:10
+IMAGE_PX = 128  # PerAct2 evaluates with: peract_bimanual/conf/eval.yaml:11
 
 
 def main() -> None:

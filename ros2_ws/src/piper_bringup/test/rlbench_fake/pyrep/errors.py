@@ -7,3 +7,7 @@ class PyRepError(Exception):
 
 class ConfigurationPathError(Exception):
     """No path was found."""
+
+
+class IKError(Exception):
+    """A pose that is not reached."""
