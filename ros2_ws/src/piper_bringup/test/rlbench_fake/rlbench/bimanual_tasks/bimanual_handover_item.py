@@ -1,5 +1,7 @@
 """Both grippers closed, the left one on something: success. The right arm's second joint over 1 rad: failure."""
 
+import numpy as np
+
 from rlbench.backend.task import BimanualTask
 
 COLORS = ["red", "green", "blue", "yellow", "purple"]
@@ -17,8 +19,11 @@ class BimanualHandoverItem(BimanualTask):
         self.fail_conditions = (lambda: self.robot.right_arm.get_joint_positions()[1] > 1.0,)
         return [f"bring me the {COLORS[index]} item", f"hand over the {COLORS[index]} object"]
 
+    def place(self):
+        self.at = np.random.uniform()
+
     def variation_count(self):
         return len(COLORS)
 
     def waypoints(self):
-        return [(0.1, 0.1, 0.0)]
+        return [(0.1, 0.1, 0.0 if self.at <= 0.9 else 1.0)]
