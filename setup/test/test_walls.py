@@ -11,7 +11,7 @@ import pytest
 SOURCE = Path(__file__).resolve().parents[2] / "ros2_ws" / "src"
 # From the ground up.
 ROOMS = {
-    "piper_bringup": ("data", "can", "arm", "cell", "look", "seen", "record", "robotwin"),
+    "piper_bringup": ("data", "can", "arm", "cell", "look", "seen", "record", "robotwin", "rlbench"),
     "smp_policy": ("smp", "run", "learn", "adapters"),
 }
 FLOORS = [f"{package}.{room}" for package, rooms in ROOMS.items() for room in rooms]

@@ -282,6 +282,10 @@ WORKER_SIDE = (
     "checkout",
     "phase",
     "substitutes",
+    "serving",
+    "software",
+    "physics",
+    "seeds",
     "__init__",
 )
 

@@ -7,15 +7,15 @@ Python 3.10, standard library and PyYAML only: the worker imports it.
 
 from __future__ import annotations
 
-import importlib.metadata
 import platform
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+from piper_bringup.robotwin.software import commit, version
 
 BRANCHES = {"main": "env_cfg/task_config", "stable_2.0": "task_config"}  # branch: where its settings are
 ASSETS = ("assets/objects/objaverse/list.json", "assets/objects/same.json")  # without these `import envs` fails
@@ -51,9 +51,9 @@ class Checkout:
         folders = {name: self.root / entry["file_path"] for name, entry in self._yaml("_embodiment_config").items()}
         return {
             "branch": self.branch,
-            "commit": self._commit(),
+            "commit": commit(self.root),
             "python": platform.python_version(),
-            "versions": {name: _version(name) for name in PACKAGES},
+            "versions": {name: version(name) for name in PACKAGES},
             "tasks": self.tasks(),
             "step_limits": self._yaml("_eval_step_limit"),
             "task_configs": sorted(p.stem for p in self.settings.glob("*.yml") if not p.stem.startswith("_")),
@@ -103,25 +103,9 @@ class Checkout:
             raise CheckoutError(f"{path} is missing; there are {', '.join(there)}")
         return _load(path)
 
-    def _commit(self) -> str | None:
-        if not (self.root / ".git").exists():
-            return None  # a copy without its history, maybe inside another repository
-        line = ["git", "-C", str(self.root), "rev-parse", "HEAD"]
-        try:
-            return subprocess.run(line, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
-        except (OSError, subprocess.SubprocessError):
-            return None
-
 
 def _load(path: Path) -> dict[str, Any]:
     data = yaml.safe_load(path.read_text(encoding="utf-8"))
     if not isinstance(data, dict):
         raise CheckoutError(f"{path} holds no settings")
     return data
-
-
-def _version(package: str) -> str | None:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None

@@ -31,17 +31,20 @@ from typing import Any
 
 from piper_bringup.robotwin.checkout import Checkout
 from piper_bringup.robotwin.episode import Episodes, Wanted
-from piper_bringup.robotwin.phase import PhaseError, phase
+from piper_bringup.robotwin.phase import phase
 from piper_bringup.robotwin.substitutes import Substitutes
 
 
 class Commands:
-    """The commands of a worker for the checkout at `root`, which is looked at when first asked."""
+    """The commands of a worker for the checkout at `root`, which is looked at when first asked.
+
+    `known`: each by its name; what it raises is PhaseError.
+    """
 
     def __init__(self, root: Path, substitutes: Substitutes) -> None:
         self._root, self._substitutes = root, substitutes
         self._episodes: Episodes | None = None
-        self._known: dict[str, Callable[..., dict[str, Any]]] = {
+        self.known: dict[str, Callable[..., dict[str, Any]]] = {
             "hello": self._hello,
             "reset": self._reset,
             "step": self._step,
@@ -50,14 +53,6 @@ class Commands:
             "expert": self._expert,
             "close": self._close,
         }
-
-    def do(self, request: dict[str, Any]) -> dict[str, Any]:
-        """The answer to a request. Raises PhaseError (request for what is no request)."""
-        with phase("request"):
-            name, arguments = request.get("command"), request.get("arguments")
-            if name not in self._known:
-                raise ValueError(f"command is {name!r}; valid: {', '.join(self._known)}")
-            return self._known[name](**arguments)
 
     def _hello(self) -> dict[str, Any]:
         with phase("hello"):
@@ -109,11 +104,3 @@ class Commands:
             with phase("hello"):
                 self._episodes = Episodes(Checkout.at(self._root), self._substitutes)
         return self._episodes
-
-
-def answer(commands: Commands, request: dict[str, Any]) -> dict[str, Any]:
-    """What goes back over the socket for `request`: a result, or whatever was raised with its phase."""
-    try:
-        return {"ok": commands.do(request)}
-    except PhaseError as error:
-        return {"error": error.data()}

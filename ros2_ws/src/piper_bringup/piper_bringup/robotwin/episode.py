@@ -16,14 +16,12 @@ import numpy as np
 from piper_bringup.robotwin.checkout import Checkout
 from piper_bringup.robotwin.observed import joint_counts, observe
 from piper_bringup.robotwin.phase import PhaseError, phase
-from piper_bringup.robotwin.program import Program, count_steps
+from piper_bringup.robotwin.physics import count_steps, row
+from piper_bringup.robotwin.program import Program
+from piper_bringup.robotwin.seeds import NoEpisode, first
 from piper_bringup.robotwin.substitutes import Substitutes
 
 EE_ROW = 16  # of an arm: xyz, quaternion wxyz, gripper
-
-
-class NoEpisode(RuntimeError):
-    """No episode is under way, or no seed made one."""
 
 
 @dataclass(frozen=True)
@@ -69,14 +67,8 @@ class Episodes:
             if wanted.instruction_type not in ("", "seen", "unseen") or wanted.max_skipped < 0:
                 raise ValueError(f"found {wanted}; valid: instruction_type seen or unseen, max_skipped 0 and above")
         self._prepare(wanted)
-        skipped: list[dict[str, Any]] = []
-        for seed in range(wanted.seed, wanted.seed + wanted.max_skipped + 1):
-            reason, info = self._try(seed, wanted.expert_check)
-            if not reason:
-                return self._begun(wanted, seed, skipped, info)
-            skipped.append({"seed": seed, "reason": reason[0], "detail": reason[1]})
-        with phase("seeds"):
-            raise NoEpisode(f"no seed from {wanted.seed} to {seed} will do: {_told(skipped)}")
+        seed, info, skipped = first(wanted.seed, wanted.max_skipped, lambda s: self._try(s, wanted.expert_check))
+        return self._begun(wanted, seed, skipped, info)
 
     def observation(self, cameras: Sequence[str]) -> dict[str, Any]:
         """`observed.observe` with the state of the episode. Raises PhaseError (observe)."""
@@ -97,7 +89,7 @@ class Episodes:
             env = self.env
             if kind not in ("qpos", "ee"):
                 raise ValueError(f"type is {kind!r}; valid: qpos, ee")
-            action = _row(action, sum(joint_counts(env)) + 2 if kind == "qpos" else EE_ROW)
+            action = row(action, sum(joint_counts(env)) + 2 if kind == "qpos" else EE_ROW)
             before = env.take_action_cnt
             env.take_action(action, action_type=kind)
             return env.take_action_cnt > before
@@ -109,7 +101,7 @@ class Episodes:
         """
         with phase("servo"):
             env, (left, right) = self.env, joint_counts(self.env)
-            target = _row(action, left + right + 2)
+            target = row(action, left + right + 2)
             if physics_steps < 1:
                 raise ValueError(f"physics_steps is {physics_steps}; valid: 1 and above")
             start = np.asarray([*env.robot.get_left_arm_jointState(), *env.robot.get_right_arm_jointState()])
@@ -210,18 +202,3 @@ class Episodes:
         robot.set_gripper(target[left], "left")
         robot.set_arm_joints(target[left + 1 : -1], velocity[left + 1 : -1], "right")
         robot.set_gripper(target[-1], "right")
-
-
-def _told(skipped: list[dict[str, Any]]) -> str:
-    """Reasons with their seeds, each reason once."""
-    seeds: dict[str, list[str]] = {}
-    for entry in skipped:
-        seeds.setdefault(f"{entry['reason']} ({entry['detail']})", []).append(str(entry["seed"]))
-    return "; ".join(f"{reason}: {', '.join(numbers)}" for reason, numbers in seeds.items())
-
-
-def _row(action: np.ndarray, size: int) -> np.ndarray:
-    row = np.asarray(action, np.float64)
-    if row.shape != (size,) or not np.isfinite(row).all():
-        raise ValueError(f"an action has {size} finite numbers here, found {row.tolist()}")
-    return row

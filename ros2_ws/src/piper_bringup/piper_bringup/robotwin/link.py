@@ -41,11 +41,13 @@ WORKER = Path(__file__).with_name("worker.py")
 class Link:
     """A worker for the RoboTwin checkout `root`, run by `python` of the environment that RoboTwin is installed in.
 
-    `worker_arguments` go to worker.py as they are: --shader default, --planner none. Nothing is started before `start`.
+    `worker_arguments` go to worker.py as they are: --shader default, --planner none. `worker`: another program that
+    speaks the protocol, in place of worker.py. Nothing is started before `start`.
     """
 
-    def __init__(self, python: str, root: Path | str, *worker_arguments: str) -> None:
+    def __init__(self, python: str, root: Path | str, *worker_arguments: str, worker: Path | None = None) -> None:
         self._python, self._root, self._arguments = python, Path(root).absolute(), worker_arguments
+        self._worker = worker or WORKER
         self._calling = threading.Lock()
         self._child: Child | None = None
         self._sock: socket.socket | None = None
@@ -122,7 +124,7 @@ class Link:
         if not self._root.is_dir():
             raise WorkerLost(f"start: {self._root} is no folder")
         with tempfile.TemporaryDirectory(prefix="smp-robotwin-") as folder, _listen(Path(folder) / "s") as listener:
-            line = [self._python, str(WORKER), "--root", str(self._root), "--socket", listener.getsockname()]
+            line = [self._python, str(self._worker), "--root", str(self._root), "--socket", listener.getsockname()]
             try:
                 self._child = Child([*line, *self._arguments], self._root)
             except OSError as error:

@@ -1,4 +1,4 @@
-"""Where in RoboTwin's program something went wrong. Python 3.10, standard library only: the worker imports it."""
+"""Where in a worker's program something went wrong. Python 3.8, standard library only: workers import it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class PhaseError(Exception):
 
     def data(self) -> dict[str, str]:
         """The error of an answer, as `protocol` describes it."""
-        text = "".join(traceback.format_exception(self.cause))
+        text = "".join(traceback.format_exception(type(self.cause), self.cause, self.cause.__traceback__))
         return {
             "phase": self.phase,
             "type": type(self.cause).__name__,

@@ -46,15 +46,3 @@ class Program:
             return str(np.random.choice(sentences)), True
         except (Exception, SystemExit):
             return task, False
-
-
-def count_steps(scene: Any, counted: Any) -> None:
-    """Makes every `scene.step()` call `counted()` afterwards."""
-    step = scene.step
-
-    def stepping(*arguments: Any, **named: Any) -> Any:
-        result = step(*arguments, **named)
-        counted()
-        return result
-
-    scene.step = stepping

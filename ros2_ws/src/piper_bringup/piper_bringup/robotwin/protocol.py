@@ -4,7 +4,7 @@ A frame is 4 bytes of length, big-endian, and so many bytes of msgpack. Arrays a
 their bytes as they lie in memory, so pictures are not encoded. A request is {"command": name, "arguments": {...}}, an
 answer {"ok": {...}} or {"error": {"phase", "type", "message", "traceback"}}.
 
-The worker's Python imports this too: Python 3.10, numpy and msgpack, nothing else.
+Workers import this too: Python 3.8, numpy and msgpack, nothing else.
 """
 
 from __future__ import annotations

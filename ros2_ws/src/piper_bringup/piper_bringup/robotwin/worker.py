@@ -9,9 +9,6 @@ listens at PATH. What the program prints, its C code included, goes to stderr. E
 from __future__ import annotations
 
 import argparse
-import os
-import socket
-import subprocess
 import sys
 from pathlib import Path
 
@@ -20,50 +17,15 @@ sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != Pa
 sys.path.append(str(Path(__file__).resolve().parents[2]))
 
 try:
-    from piper_bringup.robotwin import protocol
-    from piper_bringup.robotwin.commands import Commands, answer
-    from piper_bringup.robotwin.phase import PhaseError
+    from piper_bringup.robotwin import serving
+    from piper_bringup.robotwin.commands import Commands
     from piper_bringup.robotwin.substitutes import PLANNERS, SHADERS, Substitutes
 except ImportError as missing:
     sys.exit(f"worker: {sys.executable} lacks {missing.name}: pip install numpy pyyaml msgpack there")
 
 
-# The kernel ends this process with its starter, but not what RoboTwin started: planners would stay behind.
-GUARD = """
-import os, sys, time
-while os.getppid() == int(sys.argv[1]):
-    time.sleep(0.2)
-os.killpg(0, 9)
-"""
-
-
-def guard() -> None:
-    """Start who kills the rest of this process group when this process is gone, where the group is ours to kill."""
-    if os.getpgrp() == os.getpid():
-        subprocess.Popen([sys.executable, "-S", "-E", "-c", GUARD, str(os.getpid())], stdin=subprocess.DEVNULL)
-
-
-def serve(sock: socket.socket, commands: Commands) -> None:
-    """Answer requests until one is close or the other end is gone. Raises FrameError for what is no request."""
-    while True:
-        try:
-            request = protocol.receive(sock)
-        except (EOFError, ConnectionError):
-            return
-        try:
-            frame = protocol.pack(answer(commands, request))
-        except protocol.FrameError as error:
-            frame = protocol.pack({"error": PhaseError("answer", error).data()})
-        try:
-            protocol.send(sock, frame)
-        except ConnectionError:
-            return
-        if request.get("command") == "close":
-            return
-
-
 def main() -> None:
-    """Connects, then serves from the checkout's folder: RoboTwin's paths are relative."""
+    """Serves from the checkout's folder: RoboTwin's paths are relative."""
     parser = argparse.ArgumentParser(description="RoboTwin 2.0 over a socket")
     parser.add_argument("--root", type=Path, required=True, help="folder of the RoboTwin checkout")
     parser.add_argument("--socket", required=True, help="where somebody listens for this worker")
@@ -71,19 +33,8 @@ def main() -> None:
     parser.add_argument("--planner", choices=PLANNERS, default=PLANNERS[0], help="none: no expert, no ee actions")
     arguments = parser.parse_args()
     root = arguments.root.resolve()
-    sys.stdout.flush()
-    os.dup2(sys.stderr.fileno(), 1)
-    guard()
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
-        try:
-            sock.connect(arguments.socket)
-            os.chdir(root)
-        except OSError as error:
-            sys.exit(f"worker: cannot start with {arguments.socket} and {root}: {error}")
-        try:
-            serve(sock, Commands(root, Substitutes(arguments.shader, arguments.planner)))
-        except protocol.FrameError as error:
-            sys.exit(f"worker: {error}")
+    commands = Commands(root, Substitutes(arguments.shader, arguments.planner))
+    serving.run(arguments.socket, root, commands.known)
 
 
 if __name__ == "__main__":
