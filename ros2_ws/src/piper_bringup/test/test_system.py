@@ -56,9 +56,11 @@ def test_a_recorder_is_there_when_asked_for_and_simulated_episodes_use_it():
     assert found["recorder"].parameters["out"] == "bags"
     assert found["recorder"].parameters["tail_s"] > 0  # ends by itself once the episode is judged
     assert found["commander"].parameters["record"] is True
+    assert found["commander"].parameters["push_rad"] == 0.05  # what is kept to learn from shows the way back
     real = by_name(Options(backend="real", record="bags"))["recorder"]
     assert "tail_s" not in real.parameters  # a person ends it
-    assert by_name(Options(backend="mujoco"))["commander"].parameters["record"] is False
+    shown = by_name(Options(backend="mujoco"))["commander"].parameters
+    assert shown["record"] is False and shown["push_rad"] == 0.0
 
 
 def test_who_only_looks_keeps_nobody_waiting_and_is_there_before_anything_moves():

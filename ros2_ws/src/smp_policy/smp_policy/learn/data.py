@@ -60,7 +60,7 @@ def load(paths: Sequence[Path], tasks: Sequence[str] = (), with_objects: bool = 
         if e.dt_ns != names.DT_NS:
             raise EpisodeError(f"{path}: dt_ns is {e.dt_ns}, training wants rows every {names.DT_NS} ns; resample it")
         if with_objects and e.objects is None:
-            raise EpisodeError(f"{path}: objects: none; a state policy needs the cell's ground truth, train on images")
+            raise EpisodeError(f"{path}: objects: none, only the cell has them: train image (see: --tell hands)")
     return _joined(order, tuple(path for path, _ in kept), [e for _, e in kept], with_objects)
 
 
