@@ -65,13 +65,13 @@ def episode_difference(key: str, first: list, second: list) -> Interval:
     return bootstrap_difference(*([_number(e[key]) for e in episodes(results)] for results in (first, second)))
 
 
-def nmi_difference(first: list, second: list) -> Interval:
-    """The same of NMI, over tasks and trainings."""
-    return bootstrap_difference(*(_nmi(results) for results in (first, second)))
+def skill_difference(key: str, first: list, second: list) -> Interval:
+    """The same of a number measured on demonstrations, over tasks and trainings."""
+    return bootstrap_difference(*(_skill(key, results) for results in (first, second)))
 
 
-def _nmi(results: list) -> list[float]:
-    return [_number(one["nmi"]) for r in results for task, one in r["skills"]["tasks"].items() if task != ALL]
+def _skill(key: str, results: list) -> list[float]:
+    return [_number(one[key]) for r in results for task, one in r["skills"]["tasks"].items() if task != ALL]
 
 
 def _number(value: float | None) -> float:
@@ -94,7 +94,7 @@ def row(name: str, what: str, found: Results) -> tuple[str, ...]:
         f"{of_all('progress'):.2f}",
         f"{of_all('active'):.2f}",
         f"{of_all('switch_rate'):.3f}",
-        f"{mean(_nmi(found[name])):.2f}",
+        f"{mean(_skill('nmi', found[name])):.2f}",
         f"{of_all('n_eff'):.1f}",
         f"{of_all('jerk_joins'):.0f}",
     )
@@ -121,14 +121,14 @@ JUDGES: dict[str, Callable[[list, list], list[tuple]]] = {
     "A2b": lambda a0, own: [("it does over principal directions, too", success_difference(a0, own))],
     "A2c": lambda a0, own: [
         ("the bound keeps success (within 5 points)", success_difference(a0, own), NOT_WORSE),
-        ("without it gates know less of phases (NMI)", nmi_difference(a0, own)),
+        ("without it gates know less of phases (NMI)", skill_difference("nmi", a0, own)),
     ],
     "A3": lambda a0, own: [
-        ("at the mean gate, gates know less of phases (NMI)", nmi_difference(a0, own)),
+        ("at the mean gate, gates know less of phases (NMI)", skill_difference("nmi", a0, own)),
         ("expected reconstruction raises success", success_difference(a0, own)),
     ],
     "A4": lambda a0, own: [
-        ("a Dirichlet gate knows more of phases than a softmax (NMI)", nmi_difference(a0, own)),
+        ("a Dirichlet gate knows more of phases than a softmax (NMI)", skill_difference("nmi", a0, own)),
         ("it switches less often", episode_difference("switch_rate", own, a0)),
         ("it raises success", success_difference(a0, own)),
     ],
@@ -136,6 +136,14 @@ JUDGES: dict[str, Callable[[list, list], list[tuple]]] = {
     "A7": lambda a0, own: [
         ("experts that read all coefficients succeed more often", success_difference(a0, own)),
         ("they do where either arm may begin", success_difference(a0, own, EITHER_ARM_FIRST)),
+    ],
+    "A8_rank_2": lambda a0, own: [
+        ("one direction an expert keeps the success of two (within 5 points)", success_difference(a0, own), NOT_WORSE),
+        ("with two, fewer experts act", episode_difference("active", a0, own)),
+    ],
+    "A8_chunk_basis": lambda a0, own: [
+        ("directions of rows succeed more often than those of whole chunks", success_difference(a0, own)),
+        ("and leave less of what was shown out of reach (residual)", skill_difference("residual", own, a0)),
     ],
     "A11_stop": lambda a0, own: [("stopped targets raise success", success_difference(a0, own))],
     "A11_align": lambda a0, own: [("a router that follows the posterior raises success", success_difference(a0, own))],

@@ -61,6 +61,14 @@ MORE: dict[str, tuple[str, SMPConfig]] = {
         replace(_FULL, diffusion=replace(_FULL.diffusion, predicts="u")),
     ),
     **{f"A8_{k}_experts": (f"{k} experts instead of 8", replace(_FULL, experts=k)) for k in (2, 4, 14)},
+    "A8_rank_2": (
+        "7 experts of two directions each, all 14 that there are, instead of 8 of one",
+        replace(_FULL, experts=7, basis=replace(_FULL.basis, rank=2)),
+    ),
+    "A8_chunk_basis": (
+        "directions of whole chunks; committed rows are taken over, and guide nothing",
+        replace(_FULL, basis=replace(_FULL.basis, spans="chunk")),
+    ),
     **{
         f"A9_kappa_{kappa:g}": (
             f"persistence kappa {kappa:g} instead of 50",
@@ -107,8 +115,8 @@ class Args:
     out: Path = Path("out/ablations")
     """Folder of models and evaluations."""
     variants: tuple[str, ...] = tuple(VARIANTS)
-    """What to train, of A0 to A4, A7, A2b, A2c, A6, A8_{2,4,14}_experts, A9_kappa_{5,500}, A9_gate_{0.01,0.1,1},
-    A11_{stop,align}; the rest is left out of the table. A0 is what all are compared with."""
+    """What to train, of A0 to A4, A7, A2b, A2c, A6, A8_{2,4,14}_experts, A8_rank_2, A8_chunk_basis, A9_kappa_{5,500},
+    A9_gate_{0.01,0.1,1}, A11_{stop,align}; the rest is left out of the table. A0 is what all are compared with."""
     seeds: tuple[int, ...] = (0, 1)
     """Seeds of training."""
     steps: int = 3000
@@ -210,10 +218,10 @@ Each model learned {", ".join(args.tasks)} together in {args.steps} steps of {ar
 {", ".join(map(str, args.seeds))}, and met episodes {args.first_seed} to {last} of each task. This is a short budget:
 what a part is worth here need not be what it is worth after a long training. A claim is accepted where its whole 95 %
 interval lies beyond the bound that it names, rejected where all of it lies on the other side, undecided otherwise.
-Success: paired, Newcombe's score interval; all else: paired bootstrap, over episodes or, for NMI, over tasks and
-trainings. Intervals hold for these trainings; {len(args.seeds)} of each say little on how trainings differ. "NMI" is
-that of the heaviest expert and the demonstration's phase within each task, 0 nothing to 1 all; "-A0" is success less
-that of A0 in the same episodes."""
+Success: paired, Newcombe's score interval; all else: paired bootstrap, over episodes or, for NMI and residual, over
+tasks and trainings. Intervals hold for these trainings; {len(args.seeds)} of each say little on how trainings differ.
+"NMI" is that of the heaviest expert and the demonstration's phase within each task, 0 nothing to 1 all; "-A0" is
+success less that of A0 in the same episodes."""
 
 
 def main() -> None:

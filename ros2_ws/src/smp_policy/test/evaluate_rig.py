@@ -22,9 +22,9 @@ from smp_policy.smp.policy import SkillMoEPolicy
 TASKS = ("lift_bar", "right_open_drawer")
 
 
-def contract(cameras: tuple[str, ...] = (), tasks: tuple[str, ...] = TASKS) -> Contract:
-    """Of a tiny network that sees objects or, with cameras, pictures."""
-    config = tiny_with_slots(proprio=28)
+def contract(cameras: tuple[str, ...] = (), tasks: tuple[str, ...] = TASKS, **changes: object) -> Contract:
+    """Of a tiny network, with `changes`, that sees objects or, with cameras, pictures."""
+    config = replace(tiny_with_slots(proprio=28), **changes)
     if cameras:
         tiny = presets.tiny()
         config = replace(tiny, encoder=replace(tiny.encoder, proprio=28, cameras=len(cameras)))

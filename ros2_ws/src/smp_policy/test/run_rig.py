@@ -66,7 +66,7 @@ def network(config: SMPConfig | None = None, seed: int = 0) -> SkillMoEPolicy:
     for head, std in ((made.router.net[-1], 1.0), (made.basis.head[-1], 0.3)):
         torch.nn.init.normal_(head.weight, std=std)  # gates and bases that differ from one observation to the next
     k = made.config.experts
-    made.standard.update(3.0 * torch.randn(64, made.config.rows, k), torch.ones(64, k, dtype=torch.bool))
+    made.standard.update(3.0 * torch.randn(64, *made.config.coefficients), torch.ones(64, k, dtype=torch.bool))
     return made.eval()
 
 

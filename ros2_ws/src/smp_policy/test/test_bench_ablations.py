@@ -33,7 +33,12 @@ def bench(monkeypatch):
 
 
 def result(
-    success: float = 1.0, switch: float = 0.1, nmi: float = 0.8, active: float = 2.0, episodes: int = 50
+    success: float = 1.0,
+    switch: float = 0.1,
+    nmi: float = 0.8,
+    active: float = 2.0,
+    episodes: int = 50,
+    residual: float = 0.0,
 ) -> dict:
     """A result.json in which the first share of the episodes of each task succeeded."""
     played = [
@@ -50,12 +55,12 @@ def result(
     ]
     every = {"progress": success, "active": active, "switch_rate": switch, "n_eff": 5.0, "jerk_joins": 5.0}
     numbers = {"tasks": {ALL: every}, "episodes": played}
-    told = {f"task {i}": {"nmi": nmi + 0.01 * (i % 3)} for i in range(6)}
+    told = {f"task {i}": {"nmi": nmi + 0.01 * (i % 3), "residual": residual + 0.01 * (i % 2)} for i in range(6)}
     return {
         "seeds": [90_000, 90_000 + episodes - 1],
         "goals": {task: ["done"] for task in TASKS},
         "methods": {"coverage 0.95": numbers},
-        "skills": {"tasks": told | {ALL: {"nmi": 0.9}}},
+        "skills": {"tasks": told | {ALL: {"nmi": 0.9, "residual": 0.9}}},
     }
 
 
@@ -100,6 +105,20 @@ def test_bimodal_tasks_are_judged_by_themselves(bench):
     assert differences["experts that read all coefficients succeed more often"] == pytest.approx(0.45)
 
 
+def test_other_directions_are_judged_by_success_and_by_what_they_are_for(bench):
+    own = {"A8_rank_2": result(0.88, active=1.5), "A8_chunk_basis": result(0.5, residual=0.3)}
+    a0 = result(0.9, active=2.4, residual=0.1)
+    found = {c.text: c for c in bench.claims.claims({"A0": [a0, a0]} | {name: [x, x] for name, x in own.items()})}
+    assert {text: claim.verdict for text, claim in found.items()} == {
+        "one direction an expert keeps the success of two (within 5 points)": "accepted",
+        "with two, fewer experts act": "accepted",
+        "directions of rows succeed more often than those of whole chunks": "accepted",
+        "and leave less of what was shown out of reach (residual)": "accepted",
+    }
+    assert found["and leave less of what was shown out of reach (residual)"].difference.value == pytest.approx(0.2)
+    assert found["with two, fewer experts act"].difference.value == pytest.approx(0.9)
+
+
 def test_variants_change_one_thing_each(bench):
     full = presets.state()
     changed = {name: config for name, (_, config) in bench.ablations.VARIANTS.items()}
@@ -125,6 +144,8 @@ def test_the_rest_is_run_by_naming_it(bench):
     assert changed["A6"] == replace(full, diffusion=replace(full.diffusion, predicts="u"))
     for k in (2, 4, 14):
         assert changed[f"A8_{k}_experts"] == replace(full, experts=k)
+    assert changed["A8_rank_2"] == replace(full, experts=7, basis=replace(full.basis, rank=2))
+    assert changed["A8_chunk_basis"] == replace(full, basis=replace(full.basis, spans="chunk"))
     assert changed["A9_kappa_500"] == replace(full, gate=replace(full.gate, kappa=500.0))
     assert changed["A9_gate_0.1"] == replace(full, loss=replace(full.loss, gate=0.1))
     assert all(name in bench.ablations.Args.variants or name in more for name in bench.ablations.EVERY)

@@ -213,6 +213,22 @@ def test_knock_out_finds_who_moves_what(model, steps):
         assert found.rise[0, expert, other] == pytest.approx(0.0, abs=1e-9)
 
 
+@pytest.mark.parametrize(
+    ("experts", "basis"), [(7, {"rank": 2}), (8, {"spans": "chunk"})], ids=["rank 2", "chunk basis"]
+)
+def test_whatever_its_directions_an_expert_is_played_drawn_and_struck_out_as_one(experts, basis, data, tmp_path):
+    """Ablation A8."""
+    what = contract(experts=experts, basis=replace(contract().config.basis, **basis))
+    folder = untrained(tmp_path / "model", what)
+    content = evaluate.run(asked(folder, tmp_path / "out", data=(data,), demonstrations=1, episodes=1, limit_s=0.4))
+    numbers, rise = content["methods"]["coverage 0.95"], np.array(content["skills"]["knock_out"]["rise"])
+    assert rise.shape[1:] == (experts, 2) and rise.any()
+    assert 1.0 <= numbers["tasks"][ALL]["active"] <= experts and 0.5 <= numbers["purity"] <= 1.0
+    assert content["model"]["size"]["experts"] == experts
+    assert -1e-5 <= content["skills"]["tasks"][ALL]["residual"] <= 1.0
+    assert (tmp_path / "out" / "directions.png").stat().st_size > 5_000
+
+
 def test_knock_out_of_the_only_expert_leaves_nothing(model, steps):
     _, network = load(model)
     seen = skills.look(network, steps)

@@ -91,6 +91,19 @@ def test_17_a_state_model_is_exported_with_all_its_experts(tmp_path):
     assert sum((model / name).stat().st_size for name in graphs.GRAPHS) < 60e6
 
 
+@pytest.mark.parametrize("per_arm", [False, True])
+@pytest.mark.parametrize(
+    "changes", [{"experts": 7, "basis": {"rank": 2}}, {"basis": {"spans": "chunk"}}], ids=["rank 2", "chunk basis"]
+)
+def test_17_models_of_ablation_a8_are_exported_too(changes, per_arm, tmp_path):
+    basis = replace(tiny().basis, **changes["basis"])
+    model = rig.folder(
+        tmp_path / "model", replace(tiny(), **changes | {"basis": basis}, selection=Selection(per_arm=per_arm))
+    )
+    assert export.run(Args(model, observations=60))["random"].exceeded("random") == []
+    open_policy(model).act(rig.query(rows=3))
+
+
 def test_18_every_graph_says_what_it_is(tmp_path):
     model = rig.folder(tmp_path / "model")
     export.run(Args(model, observations=1))

@@ -160,13 +160,29 @@ def test_pictures_too_far_apart_for_policy_steps_are_refused(args):
             replace(args, every=every)
 
 
-def test_principal_directions_become_the_basis_and_stay(args):
-    config = replace(args.config, basis=replace(args.config.basis, rho=0.0, centre="principal"))
+@pytest.mark.parametrize(
+    ("changes", "shape"), [({"rank": 2}, (14, 14)), ({"spans": "chunk"}, (224, 7))], ids=["rank 2", "chunk basis"]
+)
+def test_other_directions_are_learned_and_act(changes, shape, args):
+    """Ablation A8."""
+    config = replace(args.config, experts=7, basis=replace(args.config.basis, **changes))
+    train.run(replace(args, steps=2, batch=4, config=config))
+    contract, network = load(args.out)
+    assert tuple(network.basis.w0.shape) == shape and contract.config.basis == config.basis
+    query = Query(TASKS[0], np.zeros(14), np.zeros(14), np.zeros((4, 14)), committed=np.full((3, 14), 0.01))
+    chunk = Policy(TorchBackend(contract, network)).act(query)
+    assert chunk.q.shape == (16, 14) and np.isfinite(chunk.q).all() and np.all(chunk.q[:3] == 0.01)
+    assert chunk.gate.shape == (7,)
+
+
+@pytest.mark.parametrize("spans", ["row", "chunk"])
+def test_principal_directions_become_the_basis_and_stay(spans, args):
+    config = replace(args.config, basis=replace(args.config.basis, rho=0.0, centre="principal", spans=spans))
     contract = train.run(replace(args, steps=3, batch=2, config=config))
     _, network = load(args.out)
     data, _ = demonstrations.split(demonstrations.load(args.data), args.held_out, args.seed)
     chunks = data.action[chunk_rows(data, np.arange(len(data.state)), 16)]
-    rows = contract.normaliser.encode(chunks, data.target).reshape(-1, 14)
+    rows = contract.normaliser.encode(chunks, data.target).reshape(-1, contract.config.directions[0])
     b = network.basis(torch.zeros(contract.config.encoder.features)).detach().numpy()
     energy = np.linalg.svd(rows, compute_uv=False) ** 2
     assert ((rows @ b) ** 2).sum() == pytest.approx(energy[: contract.config.experts].sum(), rel=1e-5)

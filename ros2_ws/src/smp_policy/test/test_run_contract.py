@@ -85,13 +85,14 @@ def test_18_what_cannot_be_is_refused_by_name(path, value, says):
 
 def test_18_what_was_no_choice_yet_is_read_as_models_then_were():
     values = json.loads(rig.contract().to_json())
-    for name in ("bounded", "centre"):
+    for name in ("bounded", "centre", "rank", "spans"):
         del values["config"]["basis"][name]
     for name in ("stop", "teaches_router"):
         del values["config"]["loss"][name]
     older = Contract.from_json(json.dumps(values))
     assert older.to_json() == rig.contract().to_json()
     assert older.config.basis.bounded and older.config.loss.stop
+    assert older.config.basis.rank == 1 and older.config.basis.spans == "row"
     said = json.loads(changed("config.basis.bounded", False))
     assert not Contract.from_json(json.dumps(said)).config.basis.bounded
 

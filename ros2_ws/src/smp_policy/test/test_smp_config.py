@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from smp_policy.smp.config import PRESETS, EncoderConfig, Selection, SMPConfig
+from smp_policy.smp.config import PRESETS, BasisConfig, EncoderConfig, Selection, SMPConfig
 from smp_policy.smp.policy import SkillMoEPolicy
 
 torch.set_num_threads(1)
@@ -18,6 +18,16 @@ torch.set_num_threads(1)
     [
         ({"experts": 15}, "experts = 15 must lie between 1 and the action dimension 14"),
         ({"action": 15}, "14 rows, action = 15: they must agree"),
+        ({"basis": BasisConfig(rank=0)}, "basis.rank = 0 must lie between 1 and the action dimension 14"),
+        (
+            {"basis": BasisConfig(rank=2)},
+            "8 experts of basis.rank 2 need 16 directions, the action dimension is 14; "
+            "valid: up to 7 experts of this rank, or up to rank 1",
+        ),
+        (
+            {"experts": 100, "basis": BasisConfig(rank=3, spans="chunk")},
+            "need 300 directions, the length of a chunk is 224; valid: up to 74 experts of this rank, or up to rank 2",
+        ),
         ({"encoder": EncoderConfig(text=5)}, "exactly one of encoder.tasks, encoder.text"),
     ],
 )

@@ -23,6 +23,7 @@ from smp_policy.learn.rollout import Rollout, rollout
 from smp_policy.learn.score import Jerk, jerk
 from smp_policy.run.backend_torch import TorchBackend, load
 from smp_policy.run.policy import Backend, Inputs, Outputs, Policy
+from smp_policy.smp.basis import reach
 from smp_policy.smp.config import Selection
 from smp_policy.smp.encoder import Observation
 from smp_policy.smp.policy import SkillMoEPolicy
@@ -159,7 +160,7 @@ def _made(path: Path) -> Path:
 
 @torch.no_grad()
 def basis_of(network: SkillMoEPolicy, asked: Sequence[Inputs]) -> NDArray[np.float32]:
-    """B(s) at each of S inputs: (S, 14, K)."""
+    """`reach` of B(s) at each of S inputs: (S, 14, K)."""
 
     def stacked(name: str) -> torch.Tensor | None:
         values = [getattr(inputs, name) for inputs in asked]
@@ -167,7 +168,7 @@ def basis_of(network: SkillMoEPolicy, asked: Sequence[Inputs]) -> NDArray[np.flo
 
     task = torch.tensor([inputs.task for inputs in asked])
     seen = Observation(stacked("proprio"), task, stacked("slots"), stacked("images"))
-    return network.basis(network.encoder(seen)).numpy()
+    return reach(network.basis(network.encoder(seen)), network.config.action, network.config.experts).numpy()
 
 
 _stage: Stage | None = None  # of this worker process

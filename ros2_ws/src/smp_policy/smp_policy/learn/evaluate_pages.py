@@ -20,6 +20,7 @@ from smp_policy.learn import figures, report
 from smp_policy.learn.evaluate_episodes import Outcome
 from smp_policy.learn.score import Interval
 from smp_policy.run.contract import Contract
+from smp_policy.smp.basis import reach
 from smp_policy.smp.policy import SkillMoEPolicy
 
 RESULT, TIMING, REPORT = "result.json", "timing.json", "report.md"
@@ -42,12 +43,13 @@ def measure(
     steps = skills.steps_of(episodes, contract)
     seen = skills.look(network, steps)
     found = skills.knock_out(network, steps, seen) if (steps.phase >= 0).any() else None
+    reached = reach(seen.b, network.config.action, network.config.experts)
     shown = [next(i for i, e in enumerate(episodes) if e.task == task) for task in tasks]
     courses = []
     for i in shown:
         at = np.flatnonzero(steps.episode == i)
         phase = tuple(steps.phases[p].split(": ", 1)[1] if p >= 0 else "" for p in steps.phase[at])
-        gate, active, basis = (x[torch.from_numpy(at)].numpy() for x in (seen.gate, seen.active, seen.b))
+        gate, active, basis = (x[torch.from_numpy(at)].numpy() for x in (seen.gate, seen.active, reached))
         courses.append(figures.Course(episodes[i].task, gate, active, basis, phase))
     return Measured(results.skill_numbers(steps, seen, contract.tasks, found), courses, found)
 

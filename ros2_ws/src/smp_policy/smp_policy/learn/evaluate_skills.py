@@ -24,7 +24,6 @@ from smp_policy.learn.pictures import seen_in
 from smp_policy.run.contract import Contract
 from smp_policy.smp import gate as gates
 from smp_policy.smp import indicators
-from smp_policy.smp.basis import coordinates
 from smp_policy.smp.encoder import Observation
 from smp_policy.smp.policy import SkillMoEPolicy
 from smp_policy.smp.select import select
@@ -115,7 +114,7 @@ def look(network: SkillMoEPolicy, steps: Steps) -> Seen:
     config = network.config
     s = torch.cat([network.encoder(part) for part in _batches(steps.observation)])
     b = network.basis(s)
-    u = coordinates(steps.action, b)
+    u = network.coordinates(steps.action, b)
     gate = gates.mean(network.router(s))
     posterior = gates.mean(network.posterior(gates.posterior_input(s, steps.action, u)))
     return Seen(s, b, u, gate, posterior, select(gate, b, config.arms, config.selection))
@@ -172,7 +171,7 @@ def knock_out(network: SkillMoEPolicy, steps: Steps, seen: Seen) -> KnockOut:
     k, kept = network.config.experts, _some_of_each_phase(steps)
     arms = network.config.arms
     target, active = steps.action[kept], seen.active[kept]
-    noise = torch.randn(len(kept), network.config.rows, k, generator=torch.Generator().manual_seed(0))
+    noise = torch.randn(len(kept), *network.config.coefficients, generator=torch.Generator().manual_seed(0))
     whole = _error(_answer(network, seen, kept, active, noise), target, arms)  # (m, 2)
     rise = np.zeros((len(kept), k, 2))
     for i in range(k):

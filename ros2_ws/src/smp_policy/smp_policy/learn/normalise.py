@@ -40,14 +40,15 @@ def _action_scale(data: Demonstrations) -> np.ndarray:
     return np.maximum(np.quantile(away.reshape(-1, away.shape[-1]), QUANTILE, axis=0), LEAST)
 
 
-def principal(data: Demonstrations, normaliser: Normaliser, directions: int) -> np.ndarray:
-    """(14, directions): the orthonormal directions that hold most of the energy of all chunks, normalised."""
+def principal(data: Demonstrations, normaliser: Normaliser, length: int, count: int) -> np.ndarray:
+    """(length, count): the orthonormal directions that hold most of the energy of all chunks, normalised.
+
+    length: 14, of their rows, or 14 H, of whole chunks.
+    """
     every = np.arange(len(data.state))
-    chunks = normaliser.encode(data.action[chunk_rows(data, every, HORIZON)], data.target).reshape(
-        -1, len(names.JOINTS)
-    )
+    chunks = normaliser.encode(data.action[chunk_rows(data, every, HORIZON)], data.target).reshape(-1, length)
     _, vectors = np.linalg.eigh(chunks.T @ chunks)  # ascending
-    return vectors[:, ::-1][:, :directions]
+    return vectors[:, ::-1][:, :count]
 
 
 def chunk_rows(data: Demonstrations, row: np.ndarray, rows: int) -> np.ndarray:

@@ -143,7 +143,7 @@ def random_inputs(contract: Contract, count: int, seed: int) -> Iterator[Inputs]
             task=contract.task_input(contract.tasks[i % len(contract.tasks)]),
             slots=slots,
             images=_pictures(rng, *ports["images"].shape[1:4]) if "images" in ports else None,
-            noise=rng.standard_normal((c.rows, c.experts), np.float32),
+            noise=rng.standard_normal(c.coefficients, np.float32),
             gate_before=rng.dirichlet(np.ones(c.experts)).astype(np.float32) if i % 2 else None,
             prefix=prefix,
             committed=np.arange(c.rows) < n,

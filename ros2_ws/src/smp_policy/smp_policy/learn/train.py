@@ -129,7 +129,7 @@ def begin(args: Args, contract: Contract, ranks: Ranks, data: Demonstrations) ->
     torch.manual_seed(args.seed)
     network = SkillMoEPolicy(contract.config)
     if contract.config.basis.centre == "principal":
-        w0 = principal(data, contract.normaliser, contract.config.experts)
+        w0 = principal(data, contract.normaliser, *contract.config.directions)
         network.basis.w0.copy_(torch.from_numpy(w0.copy()))  # numpy's is a view with negative strides
     network.to(ranks.device)
     if args.eyes is not None:

@@ -54,9 +54,9 @@ def denoise_inputs(contract: Contract) -> dict[str, Port]:
     """Inputs of denoise.onnx, in order."""
     c = contract.config
     return {
-        "noise": Port((1, c.rows, c.experts), np.float32),
+        "noise": Port((1, *c.coefficients), np.float32),
         "s": Port((1, c.encoder.features), np.float32),
-        "basis": Port((1, c.action, c.experts), np.float32),
+        "basis": Port((1, *c.directions), np.float32),
         "strength": Port((1, c.experts), np.float32),  # the router's mean, by which coefficients were divided
         "active": Port((1, c.experts), np.bool_),
         "index": Port(("active experts",), np.int64),  # every active expert among them

@@ -123,7 +123,7 @@ class Policy:
 
     def _noise(self) -> NDArray[np.float32]:
         config = self.contract.config
-        noise = self._rng.standard_normal((config.rows, config.experts), np.float32)
+        noise = self._rng.standard_normal(config.coefficients, np.float32)
         return noise * np.float32(config.diffusion.temperature)
 
     def _prefix(self, query: Query, target: Floats) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:

@@ -15,7 +15,8 @@
 
 Shapes: N segments or environments, L policy steps, H rows, d actions, K experts, E features; B [N, L, d, K],
 g [N, L, K], A [N, L, H, d], U and z [N, L, H, K]. "METHOD" followed by a number in this package is the section of the
-project's method notes that a choice rests on.
+project's method notes that a choice rests on. Ablation A8 (`basis.rank`, `basis.spans`) changes shapes alone, to those
+of `config.directions` and `config.coefficients`; `basis.in_rows_of` says how.
 
 DEVIATIONS from the paper, all of them. It says nothing on chunks, eps, kappa, network shapes: those are `config`.
  1. Chunks: one basis and one gate for all H rows; L_recon is the mean over rows, so that it weighs against one gate

@@ -107,10 +107,19 @@ class BoundedBasis(nn.Module):
         return orthonormalise(self.weight(s), full_rank=self.bounded)
 
 
+def in_rows_of(x: Tensor, width: int) -> Tensor:
+    """The same numbers in rows of ``width``: [..., n, m] -> [..., n m / width, width].
+
+    All that ablation A8 needs. A basis of [..., H d, K] sees chunks in rows of H d. With r K directions, coordinates in
+    rows of K are r to a row of the chunk: expert i owns directions i, K + i, 2 K + i, .. and one gate scales all.
+    """
+    return x if x.shape[-1] == width else x.flatten(-2).unflatten(-1, (-1, width))
+
+
 @full_precision
 def coordinates(action: Tensor, b: Tensor) -> Tensor:
     """U = A B, the action in skill coordinates: [..., H, d], [..., d, K] -> [..., H, K]."""
-    return action @ b
+    return in_rows_of(action, b.shape[-2]) @ b
 
 
 @full_precision
@@ -120,4 +129,17 @@ def decode(z: Tensor, weight: Tensor, b: Tensor) -> Tensor:
     z [..., H, K], weight [..., K], b [..., d, K] -> [..., H, d]. The weight is the gate plus the epsilon by which
     targets were divided.
     """
-    return (weight.unsqueeze(-2) * z) @ b.transpose(-2, -1)  # .mT does not export
+    return in_rows_of(weight.unsqueeze(-2) * z, b.shape[-1]) @ b.transpose(-2, -1)  # .mT does not export
+
+
+@full_precision
+def reach(b: Tensor, action: int, experts: int) -> Tensor:
+    """How far experts reach into each action, columns of length 1: [..., D, C] -> [..., d, K].
+
+    An expert with one direction of a row has that direction; else it is the root of their mean square, over a chunk's
+    rows summed.
+    """
+    if b.shape[-2:] == (action, experts):
+        return b
+    squares = b.square().unflatten(-1, (-1, experts)).mean(-2)  # [..., D, K]
+    return squares.unflatten(-2, (-1, action)).sum(-3).sqrt()

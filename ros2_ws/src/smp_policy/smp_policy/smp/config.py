@@ -48,6 +48,11 @@ class BasisConfig:
     """Or (ablation A2c) the adaptive part as long as its network makes it; ``rho`` is then not read."""
     centre: Literal["learned", "principal"] = "learned"
     """W0; or (ablation A2b, with rho = 0) the principal directions of the training data's chunks, which stay."""
+    rank: int = 1
+    """r, directions of each expert: one as the paper, or (ablation A8, METHOD 3.1) a block of several."""
+    spans: Literal["row", "chunk"] = "row"
+    """What a direction is one of: of rows, the same for all of a chunk; or (ablation A8) of chunks as a whole. Those
+    have a single coefficient each, and committed rows cannot guide it."""
     width: int = 512
     depth: int = 2
 
@@ -173,14 +178,35 @@ class SMPConfig:
     def __post_init__(self) -> None:
         if sum(self.arms) != self.action:
             raise ValueError(f"arms = {self.arms} has {sum(self.arms)} rows, action = {self.action}: they must agree")
-        if not 1 <= self.experts <= self.action:
-            raise ValueError(f"experts = {self.experts} must lie between 1 and the action dimension {self.action}")
+        self._check_directions()
         if not 1 <= self.diffusion.sample_steps <= self.diffusion.train_steps:
             raise ValueError(
                 f"diffusion.sample_steps must lie between 1 and train_steps = {self.diffusion.train_steps}"
             )
         if (self.encoder.tasks > 0) == (self.encoder.text > 0):
             raise ValueError("a task is known by number or by text: exactly one of encoder.tasks, encoder.text is > 0")
+
+    def _check_directions(self) -> None:
+        (length, needed), rank = self.directions, self.basis.rank
+        whole = "action dimension" if self.basis.spans == "row" else "length of a chunk"
+        for name, value in (("basis.rank", rank), ("experts", self.experts)):
+            if not 1 <= value <= length:
+                raise ValueError(f"{name} = {value} must lie between 1 and the {whole} {length}")
+        if needed > length:
+            raise ValueError(
+                f"{self.experts} experts of basis.rank {rank} need {needed} directions, the {whole} is {length}; "
+                f"valid: up to {length // rank} experts of this rank, or up to rank {length // self.experts}"
+            )
+
+    @property
+    def directions(self) -> tuple[int, int]:
+        """Shape of the basis: entries of a direction, d or H d, and how many there are, r K."""
+        return self.action * (1 if self.basis.spans == "row" else self.rows), self.experts * self.basis.rank
+
+    @property
+    def coefficients(self) -> tuple[int, int]:
+        """Shape of z: what an expert says of a chunk, H r or r numbers, and K."""
+        return self.basis.rank * (self.rows if self.basis.spans == "row" else 1), self.experts
 
 
 def tiny() -> SMPConfig:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from smp_policy.smp import gate as gates
 from smp_policy.smp import indicators
-from smp_policy.smp.basis import BoundedBasis, coordinates, decode
+from smp_policy.smp.basis import BoundedBasis, coordinates, decode, in_rows_of
 from smp_policy.smp.config import Selection, SMPConfig
 from smp_policy.smp.diffusion import Diffusion, NoiseEstimate, Standardiser
 from smp_policy.smp.encoder import Encoder, Observation
@@ -66,12 +66,13 @@ class SkillMoEPolicy(nn.Module):
         c, e, k = config, config.encoder.features, config.experts
         self.config = config
         self.encoder = Encoder(c.encoder)
-        self.basis = BoundedBasis(e, c.action, k, c.basis)
+        self.basis = BoundedBasis(e, *c.directions, c.basis)
         self.posterior = gates.DirichletHead(e + c.rows * c.action + 2 * k, k, c.gate)
         self.usage = gates.Usage(k, c.gate)
         self.router = gates.DirichletHead(e, k, c.gate)
-        self.experts = Experts(k, c.rows, e, c.network)
-        self.standard = Standardiser(c.rows, k, c.diffusion.clip)
+        said, _ = c.coefficients
+        self.experts = Experts(k, said, e, c.network)
+        self.standard = Standardiser(said, k, c.diffusion.clip)
         self.diffusion = Diffusion(c.diffusion)
 
     # -- training ------------------------------------------------------------------------------------------------------
@@ -82,7 +83,7 @@ class SkillMoEPolicy(nn.Module):
         ramp = min(progress / w.ramp, 1.0) if w.ramp > 0.0 else 1.0
         s = self.encoder(batch.observation, batch.displaced)  # [N, L, E]
         b = self.basis(s)  # [N, L, d, K]
-        u = coordinates(batch.action, b)  # [N, L, H, K]
+        u = self.coordinates(batch.action, b)  # [N, L, H, K]
         q = self.posterior(gates.posterior_input(s, batch.action, u))  # beta, [N, L, K]
         p = self.router(s)
 
@@ -151,6 +152,10 @@ class SkillMoEPolicy(nn.Module):
 
     # -- acting --------------------------------------------------------------------------------------------------------
 
+    def coordinates(self, action: Tensor, b: Tensor) -> Tensor:
+        """U = A B, what experts are to say of a chunk: [..., H, d] -> [..., H, K]."""
+        return in_rows_of(coordinates(action, b), self.config.experts)
+
     def target(self, u: Tensor, gate: Tensor) -> Tensor:
         """z = U / (g + eps): [..., H, K], [..., K] -> [..., H, K]."""
         return u / self.strength(gate).unsqueeze(-2)
@@ -161,7 +166,7 @@ class SkillMoEPolicy(nn.Module):
 
     def decode(self, z: Tensor, gate: Tensor, b: Tensor) -> Tensor:
         """A = ((g + eps) * Z) B^T: exactly undoes the target's division. [..., H, K] -> [..., H, d]."""
-        return decode(z, self.strength(gate), b)
+        return in_rows_of(decode(z, self.strength(gate), b), self.config.action)
 
     def gate(self, router: Tensor, gate_before: Tensor | None, resets: Tensor | None) -> Tensor:
         """The router's mean or, given the gate before, the sticky filter's. Both [N, K].
@@ -208,7 +213,7 @@ class SkillMoEPolicy(nn.Module):
         return Decision(action, gate, active, z, router)
 
     def _check(self, observation: Observation, noise: Tensor, prefix: Tensor | None, committed: Tensor | None) -> None:
-        expected = (len(observation.proprio), self.config.rows, self.config.experts)
+        expected = (len(observation.proprio), *self.config.coefficients)
         if tuple(noise.shape) != expected:
             raise ValueError(f"noise: expected {expected}, got {tuple(noise.shape)}")
         if (prefix is None) != (committed is None):
@@ -228,8 +233,13 @@ class SkillMoEPolicy(nn.Module):
     ) -> Tensor:
         """Coefficients Z [N, H, K], 0 where inactive. ``index`` [k] must hold every active expert; None runs all K."""
         known, is_known = None, None
-        if prefix is not None:
-            known, is_known = self.standard(self.target(coordinates(prefix, b), gate)), committed.unsqueeze(-1)
+        if prefix is not None and self.config.basis.spans == "row":
+            known, is_known = self.standard(self.target(self.coordinates(prefix, b), gate)), self._known(committed)
         estimate = self.noise_estimate(s, gate, active, index)
         z = self.diffusion.sample(estimate, noise, known, is_known, steps)
         return self.standard.invert(z) * active.unsqueeze(-2)
+
+    def _known(self, committed: Tensor) -> Tensor:
+        """Which coefficients belong to committed rows: [N, H] bool -> [N, H r, 1]."""
+        rank = self.config.basis.rank
+        return (committed if rank == 1 else committed.repeat_interleave(rank, 1)).unsqueeze(-1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from smp_policy.smp import gate as gates
+from smp_policy.smp.basis import in_rows_of
 from smp_policy.smp.layers import full_precision
 
 
@@ -31,4 +32,4 @@ def mean_gate_error(action: Tensor, b: Tensor, u: Tensor, beta: Tensor, eps: flo
 @full_precision
 def outside(action: Tensor, b: Tensor, u: Tensor) -> Tensor:
     """||(I - B B^T) A||^2, what no coefficients can reach: [...]."""
-    return (action - u @ b.mT).square().sum((-2, -1))
+    return (in_rows_of(action, b.shape[-2]) - in_rows_of(u, b.shape[-1]) @ b.mT).square().sum((-2, -1))

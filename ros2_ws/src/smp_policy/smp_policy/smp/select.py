@@ -10,6 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from smp_policy.smp.basis import reach
 from smp_policy.smp.config import Selection
 
 
@@ -38,6 +39,7 @@ def _heaviest_first(mass: Tensor) -> tuple[Tensor, Tensor]:
 
 def arm_masses(mass: Tensor, b: Tensor, arms: tuple[int, ...]) -> Tensor:
     """Mass of each expert in each arm's rows: [..., K], B [..., d, K] -> [..., arms, K]; sums over arms to ``mass``."""
+    b = reach(b, sum(arms), mass.shape[-1])
     share = torch.stack([rows.square().sum(-2) for rows in b.split(list(arms), dim=-2)], dim=-2)
     return mass.unsqueeze(-2) * share
 

@@ -7,7 +7,6 @@ from torch import Tensor, nn
 
 from smp_policy.smp import gate as gates
 from smp_policy.smp import indicators
-from smp_policy.smp.basis import coordinates
 from smp_policy.smp.policy import Losses, Segments, SkillMoEPolicy
 from smp_policy.smp.select import select
 
@@ -38,7 +37,7 @@ class RouterOnly(nn.Module):
         with torch.no_grad():
             s = policy.encoder(batch.observation)
             b = policy.basis(s)
-            u = coordinates(batch.action, b)
+            u = policy.coordinates(batch.action, b)
             q = policy.posterior(gates.posterior_input(s, batch.action, u))
         p = policy.router(s)
         g = gates.mean(p)
