@@ -109,7 +109,7 @@ def test_driver_and_can_move_the_arms_and_robotwin_judges(tmp_path):
         refused = asker.call(ResetEpisode, names.SERVICE_RESET_EPISODE, task=TASK, seed=-1)
         assert not refused.success and "park the arms first" in refused.message
         stack.run.send_signal(signal.SIGINT)
-        assert stack.end() == 0
+        assert stack.end() == 0, stack.text
     (path,) = (tmp_path / "out").glob("robotwin_*.json")
     file = json.loads(path.read_text())
     (episode,) = file["episodes"]

@@ -17,6 +17,7 @@ from piper_bringup import parameters
 from piper_bringup.can.arm import EmulatedArm
 from piper_bringup.can.emulator import TICK_NS, Emulator
 from piper_bringup.can.places import SegmentError
+from piper_bringup.can.rest import Refused
 from piper_bringup.cell.loop import Loop
 from piper_bringup.data import names
 from piper_bringup.data.robotwin import STEP_NS
@@ -49,6 +50,7 @@ class RealtimeNode(Node):
         super().__init__("robotwin_bridge")
         values = parameters.load(self, Settings.defaults())
         self._failure: Exception | None = None
+        self._ending = False
         self._void: tuple[Begun, Ended] | None = None  # too slow, and not over for the policy yet
         try:
             settings = Settings.from_parameters(values)
@@ -75,6 +77,7 @@ class RealtimeNode(Node):
 
     def finish(self) -> int:
         """End what goes on, its file whole, the worker and the segments; 1 when something of ours broke."""
+        self._ending = True
         self._conclude(Phase.STOPPED, "ended by a person")
         self._stage.close()
         self._desk.close()
@@ -111,6 +114,8 @@ class RealtimeNode(Node):
     # --- the desk's threads ---------------------------------------------------------------------------------
 
     def _begin(self, task: str, seed: int) -> Begun:
+        if self._ending:
+            raise Refused("the simulation ends")
         self._conclude(Phase.STOPPED, "another episode was asked for")
         self._void = None
         self._record.open()
