@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +15,7 @@ import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
+from robotwin_bridge_rig import workers
 from robotwin_rig import TASK, lay
 from sensor_msgs.msg import Image, JointState
 from stack_rig import Stack
@@ -85,6 +85,13 @@ class Asker:
         self._chunks.publish(chunk(Window(stamp_ns(self.joints[-1]), rows), 0))
 
 
+def started(*parameters: str) -> subprocess.Popen[str]:
+    """The node as a process."""
+    line = [sys.executable, "-m", "piper_bringup.robotwin.realtime_node", "--ros-args"]
+    line += [word for parameter in (f"python:={sys.executable}", *parameters) for word in ("-p", parameter)]
+    return subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
 def test_driver_and_can_move_the_arms_and_robotwin_judges(tmp_path):
     root = lay(tmp_path / "checkout", "stable_2.0").root
     options = ("--backend", "robotwin", "--mode", "realtime", "--robotwin-root", str(root))
@@ -120,6 +127,32 @@ def test_driver_and_can_move_the_arms_and_robotwin_judges(tmp_path):
     assert stack.text.count(LABEL) >= 3 and str(path) in stack.text and "Traceback" not in stack.text
 
 
+def test_a_worker_that_is_killed_is_named_and_the_next_episode_has_another(tmp_path, monkeypatch):
+    monkeypatch.setenv("SMP_VCAN_DIR", str(tmp_path))
+    root = lay(tmp_path / "checkout", "main").root
+    process = started(f"root:={root}", f"out:={tmp_path / 'out'}", "expert_check:=false")
+    try:
+        with Asker() as asker:
+            states = asker.collect(BenchmarkState, names.TOPIC_BENCHMARK_STATE, LATCHED)
+            events = asker.collect(EpisodeEvent, names.TOPIC_EPISODE_EVENT, LATCHED)
+            assert asker.call(ResetEpisode, names.SERVICE_RESET_EPISODE, task=TASK, seed=100000).success
+            (pid,) = workers(root)
+            os.kill(pid, signal.SIGKILL)
+            assert asker.until(lambda: states and states[-1].phase == BenchmarkState.WORKER_LOST)
+            assert "was killed by signal 9" in states[-1].text
+            assert asker.until(lambda: events and events[-1].kind == EpisodeEvent.ABORTED)
+            assert asker.call(ResetEpisode, names.SERVICE_RESET_EPISODE, seed=-1).seed == 100001
+            assert workers(root) not in ([], [pid])
+            process.send_signal(signal.SIGINT)
+            said, _ = process.communicate(timeout=PATIENCE_S)
+    finally:
+        process.kill()
+        process.wait(timeout=10)
+    assert process.returncode == 0 and "Traceback" not in said and workers(root) == []
+    (path,) = (tmp_path / "out").iterdir()
+    assert json.loads(path.read_text())["left_out"] == {"worker_lost": 1, "stopped": 1}
+
+
 @pytest.mark.parametrize(
     ("parameters", "sentence"),
     [
@@ -132,10 +165,10 @@ def test_driver_and_can_move_the_arms_and_robotwin_judges(tmp_path):
 )
 def test_what_is_wrong_ends_the_node_with_one_sentence(tmp_path, monkeypatch, parameters, sentence):
     monkeypatch.setenv("SMP_VCAN_DIR", str(tmp_path))
-    given = (f"python:={sys.executable}", *parameters)
-    line = [sys.executable, "-m", "piper_bringup.robotwin.realtime_node", "--ros-args"]
-    line += [word for parameter in given for word in ("-p", parameter)]
     with Segment("taken"):
-        ended = subprocess.run(line, env=os.environ, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
-    assert ended.returncode == 1 and sentence in ended.stderr and "Traceback" not in ended.stderr
-    assert not list(Path(tmp_path).glob("robotwin_*"))
+        process = started(*parameters)
+        try:
+            said, _ = process.communicate(timeout=PATIENCE_S)
+        finally:
+            process.kill()
+    assert process.returncode == 1 and sentence in said and "Traceback" not in said

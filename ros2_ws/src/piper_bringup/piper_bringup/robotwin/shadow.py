@@ -26,7 +26,6 @@ from piper_bringup.robotwin.stage import Begun, Moment, Stage
 SETTLE_STEPS = 500  # 2 s, from where RoboTwin's arms begin to where the emulated ones stand
 JUDGE_NS = 5_000_000_000  # shorter, and a single picture decides how fast the simulator is
 VALID = (Phase.SUCCESS, Phase.TIME_OVER, Phase.POLICY_ERROR)  # what says something of the policy
-_BROKEN = (Phase.PROGRAM_ERROR, Phase.WORKER_LOST)
 
 
 @dataclass(frozen=True)
@@ -118,13 +117,13 @@ class Shadow:
             return judged and self._factor() < self._settings.realtime__min_factor
 
     def end(self, reason: Phase, detail: str) -> Ended | None:
-        """The episode under way has ended for `reason`, or because it was too slow; None where none is under way."""
+        """The episode under way has ended for `reason`, or says nothing: it was too slow. None where there is none."""
         with self._lock:
             if not self._open:
                 return None
             self._open = False
             factor, least = self._factor(), self._settings.realtime__min_factor
-            if factor < least and reason not in _BROKEN:
+            if reason == Phase.TOO_SLOW or (reason in VALID and factor < least):
                 detail = f"{detail}; {factor:.2f} of real time, and below {least:g} an episode says nothing"
                 reason = Phase.TOO_SLOW
             return self._ended(reason, detail, factor)
