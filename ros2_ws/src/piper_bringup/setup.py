@@ -23,6 +23,7 @@ setup(
         "console_scripts": [
             f"driver_node = {NAME}.arm.driver_node:main",
             f"robotwin_bridge_node = {NAME}.robotwin.bridge_node:main",
+            f"robotwin_realtime_node = {NAME}.robotwin.realtime_node:main",
             f"evaluate_node = {NAME}.robotwin.evaluate_node:main",
             f"cell_node = {NAME}.cell.cell_node:main",
             f"cameras_node = {NAME}.record.cameras_node:main",

@@ -8,10 +8,13 @@ from piper_bringup.cell.pushes import PUSH_RAD
 from piper_bringup.data import names
 from piper_bringup.options import ROBOTWIN, Options
 from piper_bringup.process import POLICY_PACKAGE, Process
+from piper_bringup.robotwin.record import LABEL
+from piper_bringup.robotwin.settings import FIRST_SEED, Settings
 
 POLICY_NODE, EPISODES_NODE = "smp_policy", "episodes"
 SIMULATED_TASK = "lift_bar"
 TELEOP_DELAY_S = 0.05
+ROBOTWIN_LIMIT_S = 60.0  # of an episode in mode realtime: a thousand frames of RoboTwin's data
 # RoboTwin's data have drive targets for joints, so what is learnt from them sees those, as its own scripts show them.
 LOCKSTEP_REMAPS = {names.TOPIC_JOINT_STATES: names.TOPIC_JOINT_TARGETS}
 # In a benchmark time stands still while the policy thinks and arms rest between chunks: nothing is committed, nothing
@@ -30,8 +33,8 @@ def commanders(options: Options, environment: dict[str, str], images: dict[str, 
     begins = options.simulated and options.commander  # on a robot only a person does
     if options.teleop:
         return (_teleop(options, environment),)
-    if options.policy is None:
-        return (_commander(options, environment),) if begins else ()
+    if options.policy is None:  # the script knows the cell's tasks
+        return (_commander(options, environment),) if begins and options.backend != ROBOTWIN else ()
     policy = policy_process(options, images)
     return (policy, _episodes(options, environment)) if begins else (policy,)
 
@@ -90,13 +93,13 @@ def policy_process(options: Options, environment: dict[str, str]) -> Process:
             "dry_run": options.dry_run,
             "world": "simulation" if simulated else "robot",
             "allow_sim_model": simulated or options.allow_sim_model,
-            **(LOCKSTEP if options.backend == ROBOTWIN else {}),
+            **(LOCKSTEP if options.lockstep else {}),
         },
         params_file="policy.yaml",
         environment=environment,
         nice=10 if simulated else 0,
         lifecycle=True,
-        remaps=LOCKSTEP_REMAPS if options.backend == ROBOTWIN else {},
+        remaps=LOCKSTEP_REMAPS if options.lockstep else {},
     )
 
 
@@ -112,6 +115,7 @@ def _episodes(options: Options, environment: dict[str, str]) -> Process:
             "seed": options.seed,
             "episodes": options.episodes,
             "record": bool(options.record),
+            **(_in_robotwin(options) if options.backend == ROBOTWIN else {}),
             **_by_hand(options),
         },
         params_file="episodes.yaml",
@@ -120,6 +124,13 @@ def _episodes(options: Options, environment: dict[str, str]) -> Process:
         required=False,
         finite=True,
     )
+
+
+def _in_robotwin(options: Options) -> dict[str, object]:
+    """Seeds are those of its evaluation, an expert's tries are waited for, and its tasks take longer."""
+    seed = FIRST_SEED * (1 + options.seed)
+    said = {"label": f"{LABEL}; its file leaves out those that were too slow"}
+    return said | {"seed": seed, "reset_s": Settings.timeouts__reset_s, "limit_s": ROBOTWIN_LIMIT_S}
 
 
 def _by_hand(options: Options) -> dict[str, object]:

@@ -24,6 +24,8 @@ class Options:
     """RoboTwin: folder of its checkout."""
     robotwin_python: str = "python"
     """RoboTwin: the Python of the environment that it is installed in."""
+    mode: Literal["benchmark", "realtime"] = "benchmark"
+    """RoboTwin: its own protocol, in lockstep; or emulated arms that a driver moves, which is NOT its protocol."""
     left_can: str = "can_left"
     """CAN interface of the left arm."""
     right_can: str = "can_right"
@@ -77,6 +79,11 @@ class Options:
         return self.backend in SIMULATED_BACKENDS
 
     @property
+    def lockstep(self) -> bool:
+        """Whether time stands still while the policy thinks, and no driver moves any arm."""
+        return self.backend == ROBOTWIN and self.mode == "benchmark"
+
+    @property
     def sees(self) -> bool:
         """Whether somebody on a robot wants its cameras."""
         return not self.simulated and (self.cameras != "external" or bool(self.policy or self.record))
@@ -101,6 +108,8 @@ def check(options: Options) -> None:
         _check_robotwin(options)
     elif options.robotwin_root is not None:
         raise OptionError(f"robotwin_root is for backend {ROBOTWIN}; backend is {options.backend}")
+    elif options.mode != "benchmark":
+        raise OptionError(f"mode {options.mode} is for backend {ROBOTWIN}; backend is {options.backend}")
     _check_policy(options)
     if options.simulated and options.cameras != "external":
         raise OptionError(f"cameras is {options.cameras}, which a robot has; in simulation the cell draws the pictures")
@@ -116,15 +125,15 @@ def _check_robotwin(options: Options) -> None:
     if not options.robotwin_root:
         raise OptionError("backend robotwin needs robotwin_root: the folder of a RoboTwin checkout")
     for name in ("teleop", "record", "dry_run"):
-        if getattr(options, name):
-            raise OptionError(f"{name} needs arms that a driver moves; backend robotwin has none")
+        if options.lockstep and getattr(options, name):
+            raise OptionError(f"{name} needs arms that a driver moves; backend robotwin has none in mode benchmark")
     if options.model == SCRIPT:
         raise OptionError("model is script, which knows the cell's tasks; RoboTwin has an expert of its own")
     if options.policy and options.commander and not options.tasks:
         raise OptionError("task is unset; name the RoboTwin tasks that the model is to be evaluated on")
     if options.tasks and not options.policy:
         raise OptionError(f"task {options.task!r} needs somebody who does it; name a model that knows it")
-    if options.episodes < 1:
+    if options.lockstep and options.episodes < 1:
         raise OptionError(f"episodes is {options.episodes}; an evaluation in RoboTwin has at least 1 of each task")
 
 

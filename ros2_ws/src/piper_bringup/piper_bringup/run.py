@@ -18,7 +18,7 @@ from typing import Literal
 import tyro
 
 from piper_bringup import models, readiness, shm, viz
-from piper_bringup.options import ROBOTWIN, OptionError, Options
+from piper_bringup.options import OptionError, Options
 from piper_bringup.process import RESPAWN_S, Process, config_dir, death
 from piper_bringup.run_node import Starter
 from piper_bringup.screen import Screen
@@ -163,7 +163,7 @@ def run(options: RunOptions) -> int:
             this.watch(starter, endless=options.episodes == 0)
         finally:
             this.end()
-        if options.backend != ROBOTWIN:  # whose evaluation has a file of its own
+        if not options.lockstep:  # whose evaluation has a file of its own
             report.show(out)
     shm.sweep()
     return int(this.failed)

@@ -9,7 +9,8 @@ from piper_bringup.commanders import SIMULATED_TASK, commanders
 from piper_bringup.data import names
 from piper_bringup.options import ROBOTWIN, Options, check
 from piper_bringup.process import Process
-from piper_bringup.robotwin_processes import bridge, evaluation
+from piper_bringup.robotwin.record import LABEL
+from piper_bringup.robotwin_processes import BRIDGE, bridge, evaluation, realtime
 
 # A leader's chunks follow each other every 20 ms and agree: little is committed, little faded, and so little delayed.
 TELEOP_PLAN = {"plan.commit_s": 0.0, "plan.blend_s": 0.05}
@@ -31,13 +32,13 @@ def graph(
     environment = environment_of(options, config)
     images = environment | KEEP_MEMORY
     publishing = images | {"FASTRTPS_DEFAULT_PROFILES_FILE": str(config / "fastdds_cameras.xml")}
-    if options.backend == ROBOTWIN:
+    if options.lockstep:
         seen = (_viz(options, images),) if options.viz else ()
         return (bridge(options, publishing), *seen, *evaluation(options, environment, images))
     cameras = robot_cameras.described(options, config)
     processes = [_driver(options, environment), _monitor(options, tuple(c.name for c in cameras), images)]
     if options.simulated:
-        processes.insert(0, _cell(options, publishing))
+        processes.insert(0, (realtime if options.backend == ROBOTWIN else _cell)(options, publishing))
     processes += robot_cameras.processes(options, cameras, publishing, has)
     if options.record:
         processes.append(_recorder(options, images))
@@ -100,11 +101,14 @@ def _cell(options: Options, environment: dict[str, str]) -> Process:
 
 def _monitor(options: Options, cameras: tuple[str, ...], environment: dict[str, str]) -> Process:
     robot = {"camera_node": "its camera node", "cameras": list(cameras), "cameras_due": options.sees}
+    simulated = {}
+    if options.backend == ROBOTWIN:
+        simulated = {"camera_node": BRIDGE, "model": f"{options.model or 'none'}, {LABEL}"}
     return Process(
         name="monitor",
         executable="monitor_node",
         module="piper_bringup.seen.monitor_node",
-        parameters={"out": options.out, "model": options.model or ""} | ({} if options.simulated else robot),
+        parameters={"out": options.out, "model": options.model or ""} | (simulated if options.simulated else robot),
         params_file="monitor.yaml",
         environment=environment,
         nice=5,

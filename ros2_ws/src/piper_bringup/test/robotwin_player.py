@@ -1,7 +1,7 @@
 """A policy for the bridge: its action and its chunks as the policy node has them, without a model. For tests.
 
 Answers each observation, known by its joints and all of its pictures, with a chunk that turns the left arm. Its ways:
-turn: four rows, 0.2 rad in all; mute: never a chunk; refuse: no run; broken: rows that are not finite.
+turn: four rows, 0.2 rad in all, back from 1 rad on; mute: never a chunk; refuse: no run; broken: not finite.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ from smp_msgs.msg import EpisodeEvent
 
 
 class RobotwinPlayer:
-    """Context manager, with threads of its own."""
+    """Context manager, with threads of its own; lasts_s: of a run at most."""
 
-    def __init__(self, context, way: str = "turn") -> None:
+    def __init__(self, context, way: str = "turn", lasts_s: float = 60.0) -> None:
+        self._lasts_s = lasts_s
         self.way, self.observed, self.answered, self.runs = way, {}, [], []
         self.ended, self.began_ns = threading.Event(), 0
         self.node = Node("player", context=context)
@@ -88,7 +89,7 @@ class RobotwinPlayer:
         with self._lock:
             self.began_ns = max(self.observed, default=0)
         self.runs.append(goal.request.task)
-        answered, end_s = set(self.observed_whole()[:-1]), time.monotonic() + 60.0
+        answered, end_s = set(self.observed_whole()[:-1]), time.monotonic() + self._lasts_s
         while not self.ended.is_set() and not goal.is_cancel_requested and time.monotonic() < end_s:
             for t_ns in self.observed_whole():
                 if t_ns not in answered and self.way != "mute":
@@ -109,7 +110,8 @@ class RobotwinPlayer:
     def _answer(self, t_ns: int) -> None:
         q = self.observed[t_ns]["joints"].copy()
         q[list(names.GRIPPER_COLUMNS)] = names.GRIPPER_MAX_M
-        rows = q + np.linspace(0.0, 0.2, 5)[1:, None] * np.eye(14)[0]
+        turn = -0.2 if q[0] > 1.0 else 0.2
+        rows = q + np.linspace(0.0, turn, 5)[1:, None] * np.eye(14)[0]
         if self.way == "broken":
             rows[2, 3] = np.nan
         self.answered.append(t_ns)

@@ -23,11 +23,20 @@ class Place:
     python: str = sys.executable
     genuine: bool = False
 
+    @property
+    def arguments(self) -> list[str]:
+        """Of the worker: the genuine program is drawn and planned as ROBOTWIN_ARGUMENTS says."""
+        return os.environ.get("ROBOTWIN_ARGUMENTS", "").split() if self.genuine else []
+
+    @property
+    def parameters(self) -> list[str]:
+        """The same for a node that starts a worker."""
+        words = iter(self.arguments)
+        return [f"{name.removeprefix('--')}:={value}" for name, value in zip(words, words, strict=True)]
+
     def link(self, *arguments: str) -> Link:
-        """A worker for it, not started; the genuine program is drawn and planned as ROBOTWIN_ARGUMENTS says."""
-        return Link(
-            self.python, self.root, *(os.environ.get("ROBOTWIN_ARGUMENTS", "").split() if self.genuine else arguments)
-        )
+        """A worker for it, not started."""
+        return Link(self.python, self.root, *(self.arguments if self.genuine else arguments))
 
 
 def lay(folder: Path, branch: str) -> Place:

@@ -8,8 +8,9 @@ import pytest
 from piper_bringup.can import frames, places
 from piper_bringup.can.faults import Faults
 from piper_bringup.can.frames import Ctrl, Move
+from piper_bringup.can.rest import Refused
 from piper_bringup.cell import motion, tasks
-from piper_bringup.cell.host import Cell, Refused
+from piper_bringup.cell.host import Cell
 from piper_bringup.cell.task import Task
 from piper_bringup.data.names import ARMS, REST_RAD
 

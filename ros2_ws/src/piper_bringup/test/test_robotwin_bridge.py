@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import os
-import signal
 import subprocess
 import sys
-import time
-from pathlib import Path
 
 import numpy as np
 import pytest
-import rclpy
 from action_msgs.msg import GoalStatus
-from rclpy.action import ActionClient
-from rclpy.executors import SingleThreadedExecutor
-from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile
+from robotwin_bridge_rig import LATCHED, MODULE, PATIENCE_S, Bridge, command, environment, workers
 from robotwin_player import RobotwinPlayer
 from robotwin_rig import TASK, lay
 from rosgraph_msgs.msg import Clock
@@ -26,116 +17,20 @@ from std_msgs.msg import String
 
 from piper_bringup.data import images, names
 from piper_bringup.data.joints import stamp_ns
-from smp_msgs.action import Evaluate
 from smp_msgs.msg import BenchmarkState
 from smp_msgs.srv import BenchmarkExpert, BenchmarkReset, BenchmarkStep, ListTasks
 
 pytestmark = pytest.mark.live
 
-DOMAIN = 40 + os.getpid() % 60
-PATIENCE_S = 90.0
-LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 SHORT = ("timeouts.policy_s:=20.0", "timeouts.step_s:=5.0")
-
-
-def command(module: str, *parameters: str) -> list[str]:
-    line = [sys.executable, "-m", module, "--ros-args"]
-    return [*line, *(word for parameter in parameters for word in ("-p", parameter))]
-
-
-def environment(folder: Path) -> dict[str, str]:
-    return os.environ | {
-        "ROS_DOMAIN_ID": str(DOMAIN),
-        "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
-        "ROS_LOG_DIR": str(folder),
-    }
-
-
-class Bridge:
-    """A bridge on a fake checkout, and a node that asks it."""
-
-    def __init__(self, folder: Path, *parameters: str) -> None:
-        self.folder, self.root = folder, lay(folder / "checkout", "stable_2.0").root
-        self.out = folder / "out"
-        given = (f"root:={self.root}", f"python:={sys.executable}", f"out:={self.out}", *parameters)
-        self.process = subprocess.Popen(
-            command("piper_bringup.robotwin.bridge_node", *given),
-            env=environment(folder),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        self.context = rclpy.Context()
-        rclpy.init(context=self.context, domain_id=DOMAIN)
-        self.node = Node("test_bridge", context=self.context)
-        self.executor = SingleThreadedExecutor(context=self.context)
-        self.executor.add_node(self.node)
-
-    def close(self) -> None:
-        self.process.kill()
-        self.process.wait(timeout=10)
-        self.node.destroy_node()
-        rclpy.try_shutdown(context=self.context)
-
-    def until(self, true) -> None:
-        end_s = time.monotonic() + PATIENCE_S
-        while not true():
-            assert time.monotonic() < end_s, "nothing came in time"
-            self.executor.spin_once(timeout_sec=0.1)
-
-    def collect(self, kind: type, topic: str, qos=10) -> list:
-        found: list = []
-        self.node.create_subscription(kind, topic, found.append, qos)
-        return found
-
-    def call(self, kind: type, name: str, **fields):
-        client = self.node.create_client(kind, name)
-        self.until(client.service_is_ready)
-        future = client.call_async(kind.Request(**fields))
-        self.until(future.done)
-        return future.result()
-
-    def evaluate(self, **goal):
-        """The goal's handle."""
-        self.action = ActionClient(self.node, Evaluate, names.ACTION_EVALUATE)
-        self.until(self.action.server_is_ready)
-        future = self.action.send_goal_async(Evaluate.Goal(**goal))
-        self.until(future.done)
-        return future.result()
-
-    def result(self, handle):
-        future = handle.get_result_async()
-        self.until(future.done)
-        return future.result().status, future.result().result
-
-    def files(self) -> list[dict]:
-        """What lies in the folder of results: every file reads."""
-        return [json.loads(path.read_text()) for path in sorted(self.out.iterdir())]
-
-    def end(self, number: int = signal.SIGINT) -> str:
-        self.process.send_signal(number)
-        said, _ = self.process.communicate(timeout=PATIENCE_S)
-        return said
 
 
 @pytest.fixture
 def bridge(tmp_path, request):
-    bridge = Bridge(tmp_path, *SHORT, *getattr(request, "param", ()))
+    place = lay(tmp_path / "checkout", "stable_2.0")
+    bridge = Bridge(tmp_path, place, *SHORT, *getattr(request, "param", ()))
     yield bridge
     bridge.close()
-
-
-def workers(root: Path) -> list[int]:
-    """Processes that were started for this checkout."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            line = path.read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if str(root).encode() in line and any(word.endswith(b"worker.py") for word in line):
-            found.append(int(path.parent.name))
-    return found
 
 
 def test_services_and_topics_of_an_episode_by_hand_and_an_end_by_ctrl_c(bridge):
@@ -264,7 +159,7 @@ def test_the_client_says_what_came_of_it(bridge):
     ],
 )
 def test_what_is_wrong_ends_the_node_with_one_sentence(tmp_path, parameters, sentence):
-    line = command("piper_bringup.robotwin.bridge_node", f"python:={sys.executable}", *parameters)
+    line = command(MODULE, f"python:={sys.executable}", *parameters)
     ended = subprocess.run(
         line, env=environment(tmp_path), capture_output=True, text=True, timeout=PATIENCE_S, check=False
     )

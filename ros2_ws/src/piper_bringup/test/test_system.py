@@ -13,6 +13,7 @@ import yaml
 from piper_bringup import arguments, robot_cameras
 from piper_bringup.options import OptionError, Options
 from piper_bringup.process import death
+from piper_bringup.robotwin.record import LABEL
 from piper_bringup.system import graph
 
 CONFIG = Path(__file__).parents[1] / "config"
@@ -114,6 +115,29 @@ def test_robotwin_is_its_bridge_and_who_is_evaluated_there():
     assert list(waits) == ["robotwin_bridge", "smp_policy"]
 
 
+def test_robotwin_in_real_time_is_the_graph_of_the_cell_with_its_bridge_in_the_cells_place():
+    given = {**ROBOTWIN, "mode": "realtime", "out": "o"}
+    found = by_name(Options(**given, model="m", task="a, b", seed=1, record="bags", left_can="l", right_can="r"))
+    cell = by_name(
+        Options(backend="mujoco", model="m", task="a, b", seed=1, record="bags", left_can="l", right_can="r")
+    )
+    assert list(found) == ["robotwin_bridge", *list(cell)[1:]] and "recorder" in found
+    bridge = found["robotwin_bridge"]
+    place = {"root": str(Path("r").absolute()), "python": "python", "out": "o"}
+    channels = {"arms.left.can_channel": "l", "arms.right.can_channel": "r"}
+    assert bridge.parameters == place | channels | {"realtime.policy": "m"} and bridge.required
+    assert bridge.executable == "robotwin_realtime_node"
+    for name in ("piper_driver", "smp_policy", "recorder"):  # none of them knows
+        assert found[name] == cell[name]
+    said = {"camera_node": "robotwin_bridge", "model": f"m, {LABEL}", "out": "o"}
+    assert found["monitor"].parameters == said
+    changed = {"seed": 200000, "reset_s": 1800.0, "limit_s": 60.0}
+    episodes = dict(found["episodes"].parameters)
+    assert LABEL in episodes.pop("label") and episodes == cell["episodes"].parameters | changed
+    assert list(by_name(Options(**given))) == ["robotwin_bridge", "piper_driver", "monitor"]
+    assert "teleop" in by_name(Options(**given, teleop=True))
+
+
 def test_on_a_robot_nothing_begins_by_itself():
     found = by_name(Options(model="m", dry_run=True, inference="torch", device="cuda"))
     assert list(found) == ["piper_driver", "monitor", "smp_policy"]
@@ -206,6 +230,8 @@ def test_every_parameter_file_is_there_and_names_its_node():
     [
         (Options(backend="robotwin"), r"robotwin needs robotwin_root"),
         (Options(robotwin_root="r"), r"robotwin_root is for backend robotwin; backend is real"),
+        (Options(backend="mujoco", mode="realtime"), r"mode realtime is for backend robotwin; backend is mujoco"),
+        (Options(**ROBOTWIN, mode="realtime", model="m"), r"task is unset; name the RoboTwin tasks"),
         (Options(**ROBOTWIN, teleop=True), r"teleop needs arms that a driver moves"),
         (Options(**ROBOTWIN, record="bags"), r"record needs arms that a driver moves"),
         (Options(**ROBOTWIN, model="m"), r"task is unset; name the RoboTwin tasks"),

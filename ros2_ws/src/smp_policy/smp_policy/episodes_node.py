@@ -37,9 +37,11 @@ DEFAULTS: dict[str, object] = {
     "seed": 0,
     "episodes": 1,
     "limit_s": 20.0,
+    "reset_s": 15.0,
     "enable": True,
     "wait_s": 60.0,
     "record": False,
+    "label": "",
 }
 TICK_S = 0.05
 SAY_WAITING_NS = 5_000_000_000
@@ -77,7 +79,8 @@ class EpisodesNode(Node):
         if self._goal is not None:
             self._goal.cancel_goal_async()
         if self._done:
-            self.get_logger().info("successes\n" + table(self._done))
+            label = f" ({self._values['label']})" if self._values["label"] else ""
+            self.get_logger().info(f"successes{label}\n{table(self._done)}")
         return 1 if self._gave_up or any(episode.trouble for episode in self._done) else 0
 
     def _tick(self) -> None:
@@ -110,7 +113,7 @@ class EpisodesNode(Node):
         return needed | ({"recorder": self._bags.is_ready()} if self._bags is not None else {})
 
     def _wait_for_reset(self) -> None:
-        if not self._answered("the cell", ANSWER_S):
+        if not self._answered("the cell", self._values["reset_s"]):
             return
         placed = self._answer.result()
         if not placed.success:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import signal
@@ -19,6 +20,7 @@ from fake_policy import write_model
 from policy_node_rig import PROGRAM, environment
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
+from robotwin_rig import lay
 from std_srvs.srv import Trigger
 
 from piper_bringup.arm.safety import Mode
@@ -42,10 +44,12 @@ def start(*words: str, **parameters: object) -> subprocess.Popen:
 
 
 @contextmanager
-def stack(model: Path) -> Iterator[dict[str, subprocess.Popen]]:
-    """Cell without cameras, driver, policy; up."""
+def stack(
+    model: Path, cell: str = "piper_bringup.cell.cell_node", **parameters: object
+) -> Iterator[dict[str, subprocess.Popen]]:
+    """Cell without cameras, or whoever stands in for it, driver, policy; up."""
     channels = {f"arms.{arm}.can_channel": f"episodes{os.getpid()}_{arm}" for arm in names.ARMS}
-    alive = {"cell": start("-m", "piper_bringup.cell.cell_node", **channels, cameras=False)}
+    alive = {"cell": start("-m", cell, **channels, **(parameters or {"cameras": False}))}
     driver = {"can_backend": "smp_vcan", "speed_percent": 100.0, "can_rate.warn_fps": 100, "can_rate.fault_fps": 50}
     try:
         alive["driver"] = start("-m", "piper_bringup.arm.driver_node", **channels, **driver)
@@ -113,6 +117,33 @@ def test_episodes_are_placed_run_parked_and_counted(tmp_path):
         again = start("-m", "smp_policy.episodes_node", tasks=["lift_bar"], wait_s=2.0)
         said, _ = again.communicate(timeout=PATIENCE_S)
         assert again.returncode == 1 and "policy not there" in said and "Traceback" not in said
+
+
+def test_robotwin_in_real_time_stands_in_for_the_cell(tmp_path):
+    task = "stack_blocks_two"  # of the fake: not solved with closed grippers
+    place = {"root": lay(tmp_path / "checkout", "main").root, "python": sys.executable, "out": tmp_path / "out"}
+    model = write_model(tmp_path / "model", tasks=(task, "other"))
+    with stack(model, "piper_bringup.robotwin.realtime_node", **place, **{"realtime.min_factor": 0.5}):
+        wanted = {
+            "tasks": [task],
+            "limit_s": 2.0,
+            "seed": 100002,
+            "episodes": 2,
+            "reset_s": PATIENCE_S,
+            "label": "so to say",
+        }
+        episodes = start("-m", "smp_policy.episodes_node", **wanted)
+        said, _ = episodes.communicate(timeout=PATIENCE_S)
+        assert (
+            episodes.returncode == 0 and f"successes (so to say)\n  {task}  0 of 2" in said and " 0 chunks" not in said
+        ), said
+    (path,) = (tmp_path / "out").iterdir()
+    file = json.loads(path.read_text())
+    assert [episode["seed"] for episode in file["episodes"]] == [100002, 100007]  # 3 to 6 will not do
+    for episode in file["episodes"]:
+        slow = episode["real_time_factor"] < 0.5
+        assert episode["reason"] == ("too_slow" if slow else "time_over") and not episode["success"], episode
+    assert file["mode"] == "realtime" and file["protocol"].startswith("NOT RoboTwin's protocol")
 
 
 def test_a_parking_that_was_stopped_is_begun_again(tmp_path):

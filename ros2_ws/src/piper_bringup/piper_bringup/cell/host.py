@@ -7,21 +7,15 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-import numpy as np
-
 from piper_bringup.can.arm import EmulatedArm
 from piper_bringup.can.link import Link
 from piper_bringup.can.report import TICK_S
+from piper_bringup.can.rest import refuse_away
 from piper_bringup.can.segment import Segment
 from piper_bringup.cell.world import World
-from piper_bringup.data.names import ARM_JOINTS, ARMS, REST_RAD
+from piper_bringup.data.names import ARMS
 
 TICK_NS = round(TICK_S * 1e9)
-REST_TOLERANCE_RAD = 0.1
-
-
-class Refused(ValueError):
-    """An episode cannot be set up now; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -117,11 +111,4 @@ class Cell:
         return Episode(task.name, task.instruction, seed, number)
 
     def _refuse_away_from_rest(self) -> None:
-        for arm in ARMS:
-            away = np.abs(self._world.arm_state(arm).q_rad - REST_RAD)
-            worst = int(np.argmax(away))
-            if away[worst] > REST_TOLERANCE_RAD:
-                raise Refused(
-                    f"{ARM_JOINTS[worst]} of the {arm} arm is {away[worst]:.2f} rad from rest, more than "
-                    f"{REST_TOLERANCE_RAD}: park the arms first (/piper_driver/park)"
-                )
+        refuse_away({arm: self._world.arm_state(arm).q_rad for arm in ARMS})

@@ -16,6 +16,7 @@ from piper_bringup.data.robotwin import ACTIONS
 from piper_bringup.data.shares import wilson
 from piper_bringup.robotwin.play import Phase, Play, Played, Player, Teller
 from piper_bringup.robotwin.settings import FIRST_SEED, Settings
+from piper_bringup.robotwin.shadow import Ended
 from piper_bringup.robotwin.stage import Stage
 from piper_bringup.robotwin.substitutes import PLANNERS, SHADERS
 
@@ -88,20 +89,27 @@ def result(
         "seed": wanted.seed,
         "first_seed": wanted.first_seed,
         "episodes_of_each_task": wanted.episodes,
-        "expert_check": settings.expert_check,
-        "task_config": settings.task_config,
-        "embodiment": settings.embodiment,
-        "max_skipped": settings.max_skipped,
         "actions_of_each_chunk": ACTIONS,
-        "worker_arguments": list(settings.worker_arguments),
-        "worker": {name: about.get(name) for name in ("branch", "commit", "python", "versions", "shader", "planner")},
+        **described(settings, about),
         "total": counted(played),
         "tasks": {task: counted([p for p in played if p.task == task]) for task in wanted.tasks},
         "episodes": [asdict(p) for p in played],
     }
 
 
-def counted(played: Sequence[Played]) -> dict[str, Any]:
+def described(settings: Settings, about: dict[str, Any]) -> dict[str, Any]:
+    """What RoboTwin was made to be, for the file; about: the worker's answer to hello."""
+    return {
+        "expert_check": settings.expert_check,
+        "task_config": settings.task_config,
+        "embodiment": settings.embodiment,
+        "max_skipped": settings.max_skipped,
+        "worker_arguments": list(settings.worker_arguments),
+        "worker": {name: about.get(name) for name in ("branch", "commit", "python", "versions", "shader", "planner")},
+    }
+
+
+def counted(played: Sequence[Played | Ended]) -> dict[str, Any]:
     """Successes of all episodes, whatever ended them; no rate without an episode."""
     successes = sum(p.success for p in played)
     share = wilson(successes, len(played))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from builtin_interfaces.msg import Time
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from geometry_msgs.msg import PoseStamped
 from numpy.typing import NDArray
 from rosgraph_msgs.msg import Clock
@@ -13,6 +14,7 @@ from trajectory_msgs.msg import JointTrajectory
 from piper_bringup import image_message
 from piper_bringup.arm.messages import to_chunk
 from piper_bringup.arm.safety import Mode
+from piper_bringup.cell.pace import Report
 from piper_bringup.data import names
 from piper_bringup.data.robotwin import actions
 from piper_bringup.image_message import time_of
@@ -20,6 +22,7 @@ from piper_bringup.robotwin.play import Phase
 from piper_bringup.robotwin.stage import Begun, Moment, Seen
 from smp_msgs.msg import ArmStatus, BenchmarkState, EpisodeEvent
 
+SLOW = 0.98  # a real-time factor below this is a warning
 REASON = "BENCHMARK"  # of an arm's mode: there is no driver
 _EVENTS = {Phase.SUCCESS: EpisodeEvent.SUCCEEDED, Phase.STEP_LIMIT: EpisodeEvent.TIMED_OUT}
 
@@ -89,6 +92,24 @@ def event(kind: int, stamp_ns: int, begun: Begun, number: int, duration_s: float
     """smp_msgs/EpisodeEvent of an episode; number: counts up from 0."""
     message = EpisodeEvent(kind=kind, task=begun.task, instruction=begun.instruction, seed=begun.seed, text=text)
     message.header.stamp, message.episode, message.duration_s = time_of(stamp_ns), number, duration_s
+    return message
+
+
+def diagnostics(stamp_ns: int, report: Report, pictures: int) -> DiagnosticArray:
+    """Mode realtime in /diagnostics; key `real_time_factor` is what the run's summary reads."""
+    slow = report.real_time_factor < SLOW
+    status = DiagnosticStatus(name="robotwin: physics", hardware_id="robotwin")
+    status.level = DiagnosticStatus.WARN if slow else DiagnosticStatus.OK
+    status.message = "slower than real time" if slow else "in step with real time"
+    values = {
+        "real_time_factor": f"{report.real_time_factor:.4f}",
+        "worst_late_ms": f"{report.worst_late_ms:.2f}",
+        "given_up_ms": f"{report.given_up_ms:.2f}",
+        "pictures": str(pictures),
+    }
+    status.values = [KeyValue(key=key, value=value) for key, value in values.items()]
+    message = DiagnosticArray(status=[status])
+    message.header.stamp = time_of(stamp_ns)
     return message
 
 

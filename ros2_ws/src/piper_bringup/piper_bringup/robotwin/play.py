@@ -27,6 +27,8 @@ class Phase(StrEnum):
     ACTING = "acting"
     SUCCESS = "success"
     STEP_LIMIT = "step_limit"
+    TIME_OVER = "time_over"
+    TOO_SLOW = "too_slow"
     POLICY_ERROR = "policy_error"
     PLANNER_FAIL = "planner_fail"
     PROGRAM_ERROR = "program_error"

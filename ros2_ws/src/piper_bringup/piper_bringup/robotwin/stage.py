@@ -122,6 +122,17 @@ class Stage:
                 break
         return moment
 
+    def servo(self, q: NDArray[np.float64], physics_steps: int, pictures: bool = False) -> Moment:
+        """Drive targets to (14,) rad and m over so many steps; not RoboTwin's protocol. The moment after."""
+        answer = self._link.call(
+            "servo",
+            self._settings.timeouts__step_s,
+            action=units.theirs(q),
+            physics_steps=physics_steps,
+            cameras=self._cameras if pictures else [],
+        )
+        return self._moment(answer["observation"])
+
     def over(self, moment: Moment) -> bool:
         """Whether RoboTwin takes no more actions."""
         return moment.solved or (self.begun is not None and moment.action_count >= self.begun.step_limit)
