@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-SHIFT_PX = 4  # of 96, as DrQ's 4 of 84 (Kostrikov et al. 2021)
+# Of 96, as DrQ's 4 of 84 (Kostrikov et al. 2021). Eyes taught by 45 bags see hands of 5 others 3.8 mm off, 4.8 without.
+SHIFT_PX = 4
 
 
 def shifted(images: Tensor, generator: torch.Generator, most_px: int = SHIFT_PX) -> Tensor:
