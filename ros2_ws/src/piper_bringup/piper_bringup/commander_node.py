@@ -53,6 +53,7 @@ class CommanderNode(Node):
     def __init__(self) -> None:
         super().__init__("commander")
         self._values = parameters.load(self, DEFAULTS)
+        self._difficulty = Difficulty(push_rad=float(self._values["push_rad"]))
         self._seed, self._done, self._failed = int(self._values["seed"]), 0, 0
         self._outcome: int | None = None
         self._stream: Stream | None = None
@@ -84,8 +85,8 @@ class CommanderNode(Node):
     # --- phases, in their order -----------------------------------------------------------------------------
 
     def _plan(self) -> None:
-        task, difficulty = str(self._values["task"]), Difficulty(push_rad=float(self._values["push_rad"]))
-        demonstration = demonstrate(task, self._seed, World(task, self._seed, difficulty))
+        task = str(self._values["task"])
+        demonstration = demonstrate(task, self._seed, World(task, self._seed, self._difficulty))
         if not demonstration.success:
             self.get_logger().warning(f"the expert fails seed {self._seed}; taking the next")
             self._seed += 1

@@ -155,6 +155,10 @@ def test_a_gripper_turns_where_its_command_begins_to_move():
     trembling = 0.0005 * np.array([1, -1, 1, -1, 1])
     opening = np.concatenate([closed, rising, open_ + trembling, rising[::-1], closed, rising])
     assert turns(opening) == [(5, True), (17, False), (29, True)]
+    for rows in (20, 80, 200):  # 1, 4 and 10 s for 70 mm
+        slow = np.concatenate([np.linspace(0.07, 0.0, rows), np.linspace(0.0, 0.07, rows)])
+        (closes, first), (opens, second) = turns(slow)
+        assert (first, second) == (False, True) and closes <= rows / 50 and abs(opens - rows) <= rows / 50
     assert turns(np.linspace(0.0, 0.009, 30)) == [] and turns(opening[:1]) == []
 
 
@@ -183,7 +187,7 @@ def test_eyes_learn_from_hands_alone(folder, tmp_path):
         target[:8, 6] = 0.05
         action = np.vstack([target[1:], episode.action[-1:]])
         write(tmp_path / "bags" / path.name, replace(episode, target=target, action=action, objects=None))
-    args = see.Args((tmp_path / "bags",), tmp_path / "eyes", "hands", 4, 4, 2, held_out=1, device="cpu", encoder=SEES)
+    args = see.Args((tmp_path / "bags",), tmp_path / "eyes", "hands", 4, 4, 2, 2, device="cpu", **LOOKS)
     assert np.isfinite(see.run(args)) and (tmp_path / "eyes" / eyes.FILE).exists()
     with pytest.raises(EpisodeError, match="objects: none"):
         see.run(replace(args, tell="objects", out=tmp_path / "other"))

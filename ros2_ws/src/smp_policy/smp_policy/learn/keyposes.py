@@ -39,18 +39,19 @@ def keyposes(data: Demonstrations) -> NDArray[np.float64]:
 def turns(opening_m: NDArray[np.float64]) -> list[tuple[int, bool]]:
     """Rows at which a gripper's command (T,) begins to close (False) or to open (True), by SWING_M or more."""
     found: list[tuple[int, bool]] = []
-    low = high = 0  # rows of the last extremes
+    bottom = top = opening_m[0]
+    low = high = 0  # last rows at these extremes
     for row, value in enumerate(opening_m):
-        if value >= opening_m[high] - STILL_M:
-            high = row
-        if value <= opening_m[low] + STILL_M:
-            low = row
-        if opening_m[high] - value >= SWING_M and high < row:
-            found += [(high, False)] if not found or found[-1][1] else []
-            low = high = row
-        elif value - opening_m[low] >= SWING_M and low < row:
-            found += [(low, True)] if not found or not found[-1][1] else []
-            low = high = row
+        bottom, top = min(bottom, value), max(top, value)
+        low = row if value <= bottom + STILL_M else low
+        high = row if value >= top - STILL_M else high
+        closes, opens = top - value >= SWING_M, value - bottom >= SWING_M
+        if not closes and not opens:
+            continue
+        if not found or found[-1][1] != opens:
+            found.append((low, True) if opens else (high, False))
+        bottom = top = value
+        low = high = row
     return found
 
 

@@ -35,7 +35,7 @@ from piper_bringup.data import names
 from piper_bringup.data.episode import EpisodeError
 from smp_policy.learn import data as demonstrations
 from smp_policy.learn import journal
-from smp_policy.learn.augment import SHIFT_PX, shifted
+from smp_policy.learn.augment import shifted
 from smp_policy.learn.checkpoint import CheckpointError, Training
 from smp_policy.learn.data import Demonstrations
 from smp_policy.learn.eyes import FILE, Eyes
@@ -75,8 +75,9 @@ class Args:
     every: int = 10
     """Of so many rows one is looked at: neighbours show nearly the same, other episodes show other places. Of fifty
     episodes take all: 1."""
-    shift_px: int = SHIFT_PX
-    """How far pictures are moved in training; 0: not at all."""
+    shift_px: int = 0
+    """How far pictures are moved in training, which keeps a few layouts from being learned by heart: with 4,
+    eyes taught by 45 bags see the hands of 5 others 3.8 mm off, without 4.8. Not measured with hundreds of layouts."""
     lr: float = 1e-3
     """Peak of the learning rate; cosine to 0."""
     held_out: int = 20
