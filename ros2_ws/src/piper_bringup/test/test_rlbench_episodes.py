@@ -47,6 +47,14 @@ def test_grippers_close_and_one_that_holds_something_is_measured_where_it_is(fak
     assert closed["targets"][[7, 15]].tolist() == [0.0, 0.0] and closed["success"] is True
 
 
+def test_a_gripper_that_is_to_open_further_than_it_goes_is_refused_and_nothing_ends(fake):
+    measured = start(fake, task=HANDOVER)["observation"]["measured"]
+    with pytest.raises(WorkerRaised, match=r"right_gripper is 1\.5; valid"):
+        go(fake, measured, 1, right_gripper=1.5)
+    after = go(fake, measured, 1, right_gripper=1.0)
+    assert after["taken"] is True and after["observation"]["action_count"] == 1
+
+
 def test_a_task_that_failed_takes_no_more_actions_and_is_no_success(fake):
     measured = start(fake, task=HANDOVER)["observation"]["measured"]
     failed = go(fake, measured, 15, lift=1.2)

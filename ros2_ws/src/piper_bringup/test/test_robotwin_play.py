@@ -88,6 +88,11 @@ def test_grippers_are_metres_on_our_side_only():
     np.testing.assert_allclose(units.theirs(there), q)
     there[6] = 0.2
     assert units.theirs(there)[6] == 1.0 and there[6] == 0.2  # not changed in place
+    with pytest.raises(units.NotPiper, match=r"left_gripper is 0\.2 m, valid: 0 to 0\.07"):
+        units.admit(there)
+    with pytest.raises(units.NotPiper, match="right_gripper is nan m"):
+        units.admit(np.where(np.arange(14) == 13, np.nan, 0.0))
+    units.admit(units.ours(q))
     with pytest.raises(units.NotPiper, match="two PiPERs have 14"):
         units.ours(np.zeros(16))
 

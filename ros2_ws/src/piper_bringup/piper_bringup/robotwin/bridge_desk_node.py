@@ -13,6 +13,7 @@ from rclpy.node import Node
 
 from piper_bringup.arm.safety import Mode
 from piper_bringup.data import names
+from piper_bringup.robotwin import units
 from piper_bringup.robotwin.bridge_link_node import Speaker
 from piper_bringup.robotwin.evaluations_node import Busy, Evaluations
 from piper_bringup.robotwin.lost import WorkerError, WorkerLost
@@ -111,6 +112,7 @@ class Desk(Node):
 
     def _on_step(self, request: BenchmarkStep.Request, response: BenchmarkStep.Response) -> BenchmarkStep.Response:
         try:
+            units.admit(request.positions)  # a chunk's slight overshoot is clipped, what a person asks for is not
             with self._alone():
                 moment, response.success, steps = self._stage.step(np.asarray(request.positions), pictures=True)
                 self._speaker.show(moment, Mode.HOLD)
