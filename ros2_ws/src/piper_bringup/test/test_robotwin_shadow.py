@@ -130,13 +130,13 @@ def test_arms_away_from_rest_and_an_unknown_task_are_refused(rig):
     assert rig.shadow.reset(TASK, 100000)[0].seed == 100000
 
 
-def test_seeds_that_were_skipped_are_not_begun_twice(tmp_path):
+def test_a_seed_is_begun_by_its_number_and_the_next_one_without(tmp_path):
     rig = Rig(tmp_path, expert_check=True)
     try:
+        assert rig.shadow.reset(TASK, -1)[0].seed == 100000
         assert rig.shadow.reset(TASK, 100003)[0].seed == 100007  # 3 to 6 will not do
-        assert [rig.shadow.reset(TASK, seed)[0].seed for seed in (100004, 100005)] == [100008, 100009]
-        assert rig.shadow.reset("", -1)[0].seed == 100010
-        assert rig.shadow.reset(TASK, 100003)[0].seed == 100007  # asked for anew
+        assert rig.shadow.reset(TASK, 100007)[0].seed == 100007
+        assert [rig.shadow.reset("", -1)[0].seed for _ in range(2)] == [100008, 100009]
     finally:
         rig.stage.close()
 

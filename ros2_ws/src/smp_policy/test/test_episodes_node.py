@@ -127,9 +127,9 @@ def test_robotwin_in_real_time_stands_in_for_the_cell(tmp_path):
         wanted = {
             "tasks": [task],
             "limit_s": 2.0,
-            "seed": 100002,
+            "seed": 100003,
             "episodes": 2,
-            "reset_s": PATIENCE_S,
+            "reset_s": 0.0,
             "label": "so to say",
         }
         episodes = start("-m", "smp_policy.episodes_node", **wanted)
@@ -137,9 +137,10 @@ def test_robotwin_in_real_time_stands_in_for_the_cell(tmp_path):
         assert (
             episodes.returncode == 0 and f"successes (so to say)\n  {task}  0 of 2" in said and " 0 chunks" not in said
         ), said
+        assert f"{task}, seed 100007: " in said and f"{task}, seed 100008: " in said, said
     (path,) = (tmp_path / "out").iterdir()
     file = json.loads(path.read_text())
-    assert [episode["seed"] for episode in file["episodes"]] == [100002, 100007]  # 3 to 6 will not do
+    assert [episode["seed"] for episode in file["episodes"]] == [100007, 100008]  # 3 to 6 will not do
     for episode in file["episodes"]:
         slow = episode["real_time_factor"] < 0.5
         assert episode["reason"] == ("too_slow" if slow else "time_over") and not episode["success"], episode
@@ -150,7 +151,7 @@ def test_robotwin_in_real_time_tells_a_policy_that_is_too_slow_from_a_person_who
     task = "stack_blocks_two"
     place = {"root": lay(tmp_path / "checkout", "main").root, "python": sys.executable, "out": tmp_path / "out"}
     model = write_model(tmp_path / "model", tasks=(task, "other"))
-    wanted = {"tasks": [task], "seed": 100000, "reset_s": PATIENCE_S}
+    wanted = {"tasks": [task], "seed": 100000, "reset_s": 0.0}
     with stack(model, "piper_bringup.robotwin.realtime_node", **place, **{"realtime.min_factor": 0.5}) as alive:
         (model / "slow").touch()
         said, _ = start("-m", "smp_policy.episodes_node", **wanted, limit_s=5.0).communicate(timeout=PATIENCE_S)
