@@ -6,20 +6,26 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
+import rclpy
 from action_msgs.msg import GoalStatus
-from robotwin_bridge_rig import LATCHED, MODULE, PATIENCE_S, Bridge, command, environment, workers
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from robotwin_bridge_rig import DOMAIN, LATCHED, MODULE, PATIENCE_S, Bridge, command, environment, workers
 from robotwin_player import RobotwinPlayer
 from robotwin_rig import TASK, lay
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, Image, JointState
 from std_msgs.msg import String
+from trajectory_msgs.msg import JointTrajectory
 
 from piper_bringup.data import images, names
 from piper_bringup.data.joints import stamp_ns
-from smp_msgs.msg import BenchmarkState
+from piper_bringup.robotwin.match_node import CHUNKS, Match
+from smp_msgs.msg import BenchmarkState, EpisodeEvent
 from smp_msgs.srv import BenchmarkExpert, BenchmarkReset, BenchmarkStep, ListTasks
 
 pytestmark = pytest.mark.live
@@ -170,6 +176,38 @@ def test_ctrl_c_in_an_evaluation_leaves_a_whole_file_and_no_worker(bridge):
     assert bridge.process.returncode == 0 and "Traceback" not in said
     (file,) = bridge.files()
     assert file["ended"] == "ended by a person" and not file["finished"] and workers(bridge.root) == []
+
+
+def test_ctrl_c_after_an_episode_does_not_wait_for_a_policy_that_does_not_end(bridge):
+    events = bridge.collect(EpisodeEvent, names.TOPIC_EPISODE_EVENT, LATCHED)
+    with RobotwinPlayer(bridge.context, "linger"):
+        bridge.evaluate(tasks=[TASK], episodes=3)
+        bridge.until(lambda: any(event.kind == EpisodeEvent.SUCCEEDED for event in events))
+        said = bridge.end()
+    assert bridge.process.returncode == 0 and "Traceback" not in said and workers(bridge.root) == []
+    (file,) = bridge.files()
+    assert file["ended"] == "ended by a person" and file["total"]["successes"] == 1 and len(file["episodes"]) == 1
+
+
+def test_chunks_that_nobody_looks_at_are_not_kept():
+    context, heard = rclpy.Context(), []
+    rclpy.init(context=context, domain_id=DOMAIN)
+    node, executor = Node("test_match", context=context), SingleThreadedExecutor(context=context)
+    try:
+        executor.add_node(node)
+        match = Match(node, None, 1.0, lambda: False)
+        node.create_subscription(JointTrajectory, names.TOPIC_ACTION_CHUNK, heard.append, 10)
+        out = node.create_publisher(JointTrajectory, names.TOPIC_ACTION_CHUNK, 10)
+        end_s = time.monotonic() + PATIENCE_S
+        while len(heard) < 3 * CHUNKS and time.monotonic() < end_s:
+            out.publish(JointTrajectory())
+            executor.spin_once(timeout_sec=0.1)
+        for _ in range(3 * CHUNKS):
+            executor.spin_once(timeout_sec=0.0)
+        assert len(heard) >= 3 * CHUNKS and len(match._chunks) == CHUNKS
+    finally:
+        node.destroy_node()
+        rclpy.try_shutdown(context=context)
 
 
 def test_the_client_says_what_came_of_it(bridge):
