@@ -136,6 +136,9 @@ def test_a_worker_that_is_killed_is_named_and_the_next_episode_has_another(tmp_p
             states = asker.collect(BenchmarkState, names.TOPIC_BENCHMARK_STATE, LATCHED)
             events = asker.collect(EpisodeEvent, names.TOPIC_EPISODE_EVENT, LATCHED)
             assert asker.call(ResetEpisode, names.SERVICE_RESET_EPISODE, task=TASK, seed=100000).success
+            assert asker.until(lambda: states and states[-1].phase == BenchmarkState.ACTING)
+            refused = asker.call(ResetEpisode, names.SERVICE_RESET_EPISODE, task="juggle")
+            assert not refused.success and "no task juggle" in refused.message  # and the present episode goes on
             (pid,) = workers(root)
             os.kill(pid, signal.SIGKILL)
             assert asker.until(lambda: states and states[-1].phase == BenchmarkState.WORKER_LOST)

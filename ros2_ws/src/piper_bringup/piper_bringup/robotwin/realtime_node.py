@@ -116,18 +116,22 @@ class RealtimeNode(Node):
     def _begin(self, task: str, seed: int) -> Begun:
         if self._ending:
             raise Refused("the simulation ends")
-        self._conclude(Phase.STOPPED, "another episode was asked for")
-        self._void = None
-        self._record.open()
-        self._voice.state(Phase.RESETTING, task)
         try:
-            begun, moment = self._shadow.reset(task, seed)
+            begun, moment = self._shadow.reset(task, seed, self._make_room)
+        except Refused:  # what goes on goes on
+            raise
         except Exception as error:
             self._voice.state(Phase.IDLE, str(error))
             raise
         self._voice.begun(begun, moment)
         self._voice.state(Phase.ACTING, "the arms are followed")
         return begun
+
+    def _make_room(self, task: str) -> None:
+        self._record.open()
+        self._conclude(Phase.STOPPED, "another episode was asked for")
+        self._void = None
+        self._voice.state(Phase.RESETTING, task)
 
     def _clear(self) -> None:
         self._void = None
