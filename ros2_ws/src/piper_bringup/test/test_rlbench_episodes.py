@@ -127,6 +127,13 @@ def test_what_an_action_raises_is_data_and_ends_the_episode(fake):
     assert go(fake, start(fake)["observation"]["measured"], 1)["taken"] is True
 
 
+def test_a_simulator_that_fails_before_a_demonstration_is_no_fault_of_the_seed(fake):
+    with pytest.raises(WorkerRaised, match="failed on the V-REP side") as caught:
+        start(fake, FAR, task=ROPE, expert_check=True)
+    assert (caught.value.phase, caught.value.type) == ("setup", "RuntimeError")
+    assert start(fake)["observation"]["success"] is False
+
+
 def test_pictures_are_rgb_and_only_made_when_asked_for(fake):
     def made():
         picture = fake.call("observe", PATIENCE_S, cameras=["front"])["observation"]["cameras"]["front"]["rgb"]
