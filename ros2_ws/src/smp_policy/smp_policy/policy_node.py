@@ -148,8 +148,8 @@ class PolicyNode(LifecycleNode):
                 with self._stepping:
                     goes_on = self._pilot.step()
             except Exception as error:  # a run ends by its name; the node takes the next one
-                self._link.say(Level.WARN, Why.INTERNAL_ERROR, f"{type(error).__name__}: {error}")
-                self._pilot.abandon(f"{type(error).__name__}: {error}", Why.INTERNAL_ERROR)
+                self._link.say(Level.WARN, Why.POLICY_ERROR, f"{type(error).__name__}: {error}")
+                self._pilot.abandon(f"{type(error).__name__}: {error}", Why.POLICY_ERROR)
         if stop is self._stop:  # else another thread flies by now
             self._pilot.abandon("the policy node ends")
 

@@ -217,8 +217,8 @@ def test_nothing_is_told_of_a_policy_that_was_never_asked():
     assert run.ending.reason == Why.TIME_OVER and world.episodes == []
     run = world.pilot.ask(TASKS[0])
     world.run(0.5)
-    world.pilot.abandon("KeyError: 'x'", Why.INTERNAL_ERROR)
-    assert run.ending.reason == Why.INTERNAL_ERROR and run.ending.is_trouble and world.episodes == []
+    world.pilot.abandon("KeyError: 'x'", Why.POLICY_ERROR)
+    assert run.ending.reason == Why.POLICY_ERROR and run.ending.is_trouble and world.episodes == []
 
 
 def test_an_unknown_task_and_a_second_run_are_refused():
@@ -306,7 +306,10 @@ def test_S27_a_commander_that_appears_is_named_and_waited_for():
     assert len(world.sent) > before
 
 
-@pytest.mark.parametrize(("mode", "reason"), [(Mode.ESTOP, "ESTOP_REQUESTED"), (Mode.FAULT, "TRACKING_ERROR")])
+@pytest.mark.parametrize(
+    ("mode", "reason"),
+    [(Mode.ESTOP, "ESTOP_REQUESTED"), (Mode.FAULT, "TRACKING_ERROR"), (Mode.FAULT, "INTERNAL_ERROR")],
+)
 @pytest.mark.parametrize("begun", [True, False])
 def test_an_estop_or_a_fault_ends_a_run_by_the_drivers_own_name(mode, reason, begun):
     world = World()

@@ -254,5 +254,5 @@ _EVENTS = {
     Why.TIME_OVER: EpisodeEvent.TIMED_OUT,
     Why.MODEL_BROKEN: EpisodeEvent.FAILED,
     Why.INFERENCE_FAILED: EpisodeEvent.FAILED,
-    Why.INTERNAL_ERROR: EpisodeEvent.FAILED,
+    Why.POLICY_ERROR: EpisodeEvent.FAILED,
 }
