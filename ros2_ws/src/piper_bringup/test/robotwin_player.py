@@ -31,7 +31,7 @@ class RobotwinPlayer:
     def __init__(self, context, way: str = "turn", lasts_s: float = 60.0) -> None:
         self._lasts_s = lasts_s
         self.way, self.observed, self.answered, self.runs = way, {}, [], []
-        self.ended, self.began_ns = threading.Event(), 0
+        self.ended, self.began_ns, self.going = threading.Event(), 0, False
         self.node = Node("player", context=context)
         group = ReentrantCallbackGroup()
         create = self.node.create_subscription
@@ -90,6 +90,7 @@ class RobotwinPlayer:
         with self._lock:
             self.began_ns = max(self.observed, default=0)
         self.runs.append(goal.request.task)
+        self.going = True
         answered, end_s = set(self.observed_whole()[:-1]), time.monotonic() + self._lasts_s
         while not self._closed and time.monotonic() < end_s:
             if self.way != "linger" and (self.ended.is_set() or goal.is_cancel_requested):
@@ -99,6 +100,7 @@ class RobotwinPlayer:
                     answered.add(t_ns)
                     self._answer(t_ns)
             time.sleep(0.01)
+        self.going = False
         if goal.is_cancel_requested:
             goal.canceled()
             return RunPolicy.Result(reason="cancelled", outcome="unknown")

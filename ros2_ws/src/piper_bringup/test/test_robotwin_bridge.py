@@ -180,10 +180,13 @@ def test_ctrl_c_in_an_evaluation_leaves_a_whole_file_and_no_worker(bridge):
 
 def test_ctrl_c_after_an_episode_does_not_wait_for_a_policy_that_does_not_end(bridge):
     events = bridge.collect(EpisodeEvent, names.TOPIC_EPISODE_EVENT, LATCHED)
-    with RobotwinPlayer(bridge.context, "linger"):
+    with RobotwinPlayer(bridge.context, "linger") as player:
         bridge.evaluate(tasks=[TASK], episodes=3)
         bridge.until(lambda: any(event.kind == EpisodeEvent.SUCCEEDED for event in events))
         said = bridge.end()
+        assert player.going
+        player.way = "turn"
+        bridge.until(lambda: not player.going)
     assert bridge.process.returncode == 0 and "Traceback" not in said and workers(bridge.root) == []
     (file,) = bridge.files()
     assert file["ended"] == "ended by a person" and file["total"]["successes"] == 1 and len(file["episodes"]) == 1

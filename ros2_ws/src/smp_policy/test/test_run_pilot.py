@@ -369,6 +369,7 @@ def test_a_driver_that_holds_in_spite_of_chunks_ends_the_run():
     assert run.ending is None
     world.run(1.0)
     assert run.ending.reason == Why.NOT_FOLLOWED and "NO_ROW" in run.ending.text and "9" in run.ending.text
+    assert world.episodes == [EpisodeEvent.STARTED, EpisodeEvent.FAILED]
 
 
 def test_after_a_hold_chunks_go_on_from_where_the_driver_holds():

@@ -249,10 +249,12 @@ class Pilot:
 
 
 _JUDGED = (Why.SUCCESS, Why.FAILED, Why.EPISODE_RESET)  # by somebody who has said so
-# What is the policy's own doing, and told even where it never moved an arm; all else comes from outside.
+# What is the policy's own doing, and told even where it never moved an arm; all else comes from outside. A driver that
+# may be commanded and does not follow refuses its chunks: out of limits, a jump, too old.
 _EVENTS = {
     Why.TIME_OVER: EpisodeEvent.TIMED_OUT,
     Why.MODEL_BROKEN: EpisodeEvent.FAILED,
     Why.INFERENCE_FAILED: EpisodeEvent.FAILED,
     Why.POLICY_ERROR: EpisodeEvent.FAILED,
+    Why.NOT_FOLLOWED: EpisodeEvent.FAILED,
 }
