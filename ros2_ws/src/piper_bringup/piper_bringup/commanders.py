@@ -9,7 +9,7 @@ from piper_bringup.data import names
 from piper_bringup.options import ROBOTWIN, Options
 from piper_bringup.process import POLICY_PACKAGE, Process
 from piper_bringup.robotwin.record import LABEL
-from piper_bringup.robotwin.settings import FIRST_SEED, Settings
+from piper_bringup.robotwin.settings import FIRST_SEED
 
 POLICY_NODE, EPISODES_NODE = "smp_policy", "episodes"
 SIMULATED_TASK = "lift_bar"
@@ -127,10 +127,10 @@ def _episodes(options: Options, environment: dict[str, str]) -> Process:
 
 
 def _in_robotwin(options: Options) -> dict[str, object]:
-    """Seeds are those of its evaluation, an expert's tries are waited for, and its tasks take longer."""
+    """Seeds are those of its evaluation, its bridge says how long an expert may try, and its tasks take longer."""
     seed = FIRST_SEED * (1 + options.seed)
     said = {"label": f"{LABEL}; its file leaves out those that were too slow"}
-    return said | {"seed": seed, "reset_s": Settings.timeouts__reset_s, "limit_s": ROBOTWIN_LIMIT_S}
+    return said | {"seed": seed, "reset_s": 0.0, "limit_s": ROBOTWIN_LIMIT_S}
 
 
 def _by_hand(options: Options) -> dict[str, object]:

@@ -1,7 +1,8 @@
 """A policy for the bridge: its action and its chunks as the policy node has them, without a model. For tests.
 
 Answers each observation, known by its joints and all of its pictures, with a chunk that turns the left arm. Its ways:
-turn: four rows, 0.2 rad in all, back from 1 rad on; mute: never a chunk; refuse: no run; broken: not finite.
+turn: four rows, 0.2 rad in all, back from 1 rad on; mute: never a chunk; refuse: no run; broken: not finite; linger: as
+turn, but its run goes on whoever ends it.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ class RobotwinPlayer:
     def __init__(self, context, way: str = "turn", lasts_s: float = 60.0) -> None:
         self._lasts_s = lasts_s
         self.way, self.observed, self.answered, self.runs = way, {}, [], []
-        self.ended, self.began_ns = threading.Event(), 0
+        self.ended, self.began_ns, self.going = threading.Event(), 0, False
         self.node = Node("player", context=context)
         group = ReentrantCallbackGroup()
         create = self.node.create_subscription
@@ -89,13 +90,17 @@ class RobotwinPlayer:
         with self._lock:
             self.began_ns = max(self.observed, default=0)
         self.runs.append(goal.request.task)
+        self.going = True
         answered, end_s = set(self.observed_whole()[:-1]), time.monotonic() + self._lasts_s
-        while not self.ended.is_set() and not goal.is_cancel_requested and time.monotonic() < end_s:
+        while not self._closed and time.monotonic() < end_s:
+            if self.way != "linger" and (self.ended.is_set() or goal.is_cancel_requested):
+                break
             for t_ns in self.observed_whole():
                 if t_ns not in answered and self.way != "mute":
                     answered.add(t_ns)
                     self._answer(t_ns)
             time.sleep(0.01)
+        self.going = False
         if goal.is_cancel_requested:
             goal.canceled()
             return RunPolicy.Result(reason="cancelled", outcome="unknown")

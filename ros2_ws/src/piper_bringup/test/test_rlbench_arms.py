@@ -39,9 +39,9 @@ def test_what_is_given_is_not_changed():
 
 
 def test_grippers_stay_in_their_range():
-    q = np.zeros(16)
-    q[list(arms.GRIPPERS)] = 1.4, -0.3
-    assert arms.theirs(q)[[7, 15]].tolist() == [0.0, 0.04]
+    for gripper, found in ((7, 1.4), (15, -0.3), (15, np.nan)):
+        with pytest.raises(ValueError, match=rf"{arms.JOINTS[gripper]} is {found:g}; valid: 0 \(closed\) to 1"):
+            arms.theirs(np.where(np.arange(16) == gripper, found, 0.5))
     assert arms.ours([0.0] * 7 + [0.0401] + [0.0] * 7 + [-1e-4])[[7, 15]].tolist() == [0.0, 1.0]
 
 

@@ -47,6 +47,14 @@ def test_grippers_close_and_one_that_holds_something_is_measured_where_it_is(fak
     assert closed["targets"][[7, 15]].tolist() == [0.0, 0.0] and closed["success"] is True
 
 
+def test_a_gripper_that_is_to_open_further_than_it_goes_is_refused_and_nothing_ends(fake):
+    measured = start(fake, task=HANDOVER)["observation"]["measured"]
+    with pytest.raises(WorkerRaised, match=r"right_gripper is 1\.5; valid"):
+        go(fake, measured, 1, right_gripper=1.5)
+    after = go(fake, measured, 1, right_gripper=1.0)
+    assert after["taken"] is True and after["observation"]["action_count"] == 1
+
+
 def test_a_task_that_failed_takes_no_more_actions_and_is_no_success(fake):
     measured = start(fake, task=HANDOVER)["observation"]["measured"]
     failed = go(fake, measured, 15, lift=1.2)
@@ -117,6 +125,13 @@ def test_what_an_action_raises_is_data_and_ends_the_episode(fake):
     assert (caught.value.phase, caught.value.type) == ("step", "RuntimeError")
     assert go(fake, measured, 1)["taken"] is False
     assert go(fake, start(fake)["observation"]["measured"], 1)["taken"] is True
+
+
+def test_a_simulator_that_fails_before_a_demonstration_is_no_fault_of_the_seed(fake):
+    with pytest.raises(WorkerRaised, match="failed on the V-REP side") as caught:
+        start(fake, FAR, task=ROPE, expert_check=True)
+    assert (caught.value.phase, caught.value.type) == ("setup", "RuntimeError")
+    assert start(fake)["observation"]["success"] is False
 
 
 def test_pictures_are_rgb_and_only_made_when_asked_for(fake):

@@ -30,15 +30,20 @@ def bridge(place, tmp_path):
     bridge.close()
 
 
-def test_an_episode_by_hand(place, bridge):
+def reset(bridge):
+    begun = bridge.call(BenchmarkReset, names.SERVICE_BENCHMARK_RESET, task=TASK, seed=100000)
+    assert begun.success, begun.message
+    return begun
+
+
+def test_an_episode_by_hand(bridge):
     joints, pictures = bridge.collect(JointState, names.TOPIC_JOINT_STATES), {}
     for camera in names.CAMERAS:
         pictures[camera] = bridge.collect(Image, names.image_topic(camera))
     listed = bridge.call(ListTasks, names.SERVICE_LIST_TASKS)
     assert listed.success and listed.step_limits[listed.tasks.index(TASK)] > 0
 
-    begun = bridge.call(BenchmarkReset, names.SERVICE_BENCHMARK_RESET, task=TASK, seed=100000)
-    assert begun.success, begun.message
+    begun = reset(bridge)
     assert begun.seed >= 100000 and begun.step_limit == listed.step_limits[listed.tasks.index(TASK)]
     bridge.until(lambda: joints and all(pictures.values()))
     before = joints[-1]
@@ -53,6 +58,9 @@ def test_an_episode_by_hand(place, bridge):
     bridge.until(lambda: stamp_ns(joints[-1]) - stamp_ns(before) == done.physics_steps * 4_000_000)
     assert joint_vector(joints[-1])[0] - joint_vector(before)[0] == pytest.approx(0.1, abs=0.03)
 
+
+def test_the_expert_by_hand_and_an_end_by_ctrl_c(place, bridge):
+    reset(bridge)
     expert = bridge.call(BenchmarkExpert, names.SERVICE_BENCHMARK_EXPERT)
     if "planner:=none" in place.parameters:
         assert not expert.success and "a path needs CuRobo" in expert.message

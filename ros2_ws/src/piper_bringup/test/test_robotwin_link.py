@@ -19,6 +19,7 @@ from piper_bringup.robotwin.checkout import ASSETS
 from piper_bringup.robotwin.child import Child
 from piper_bringup.robotwin.link import Link
 from piper_bringup.robotwin.lost import WorkerBabbled, WorkerDied, WorkerHung, WorkerLost, WorkerRaised
+from piper_bringup.robotwin.place import admit
 
 HANGS, DIES = 100007, 100008  # seeds of the fake
 REACH = np.zeros(14)
@@ -81,6 +82,19 @@ def test_a_worker_leaves_neither_process_nor_socket(link, temporary):
     assert gone(pid) and not link.alive and list(temporary.iterdir()) == []
     with pytest.raises(WorkerLost, match="start one"):
         link.call("hello", SHORT_S)
+
+
+@pytest.mark.parametrize("python", ["bin/python", "~/bin/python"])
+def test_a_python_is_found_from_the_folder_that_it_was_named_in(place, tmp_path, monkeypatch, python):
+    """The worker runs in the checkout."""
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    (tmp_path / "bin" / "python").chmod(0o755)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert admit(str(place.root), python, [])
+    with Link(python, place.root) as link:
+        assert link.start(PATIENCE_S)["branch"] == "main"
 
 
 def test_a_hang_is_named_and_the_worker_ended(link):

@@ -12,7 +12,7 @@ from piper_bringup.data import names
 from piper_bringup.data.shares import wilson
 from piper_bringup.robotwin import evaluation, messages, result_file, units
 from piper_bringup.robotwin.evaluation import GaveUp, Wanted, WantedError
-from piper_bringup.robotwin.lost import WorkerRaised
+from piper_bringup.robotwin.lost import WorkerLost, WorkerRaised
 from piper_bringup.robotwin.play import Phase, PolicyError, Stopped, raised
 from piper_bringup.robotwin.settings import Settings
 from piper_bringup.robotwin.sim_time import GAP_NS, SimTime
@@ -88,6 +88,11 @@ def test_grippers_are_metres_on_our_side_only():
     np.testing.assert_allclose(units.theirs(there), q)
     there[6] = 0.2
     assert units.theirs(there)[6] == 1.0 and there[6] == 0.2  # not changed in place
+    with pytest.raises(units.NotPiper, match=r"left_gripper is 0\.2 m, valid: 0 to 0\.07"):
+        units.admit(there)
+    with pytest.raises(units.NotPiper, match="right_gripper is nan m"):
+        units.admit(np.where(np.arange(14) == 13, np.nan, 0.0))
+    units.admit(units.ours(q))
     with pytest.raises(units.NotPiper, match="two PiPERs have 14"):
         units.ours(np.zeros(16))
 
@@ -212,10 +217,29 @@ def test_a_policy_without_an_answer_is_a_policy_error_and_the_next_episode_is_pl
 
 def test_a_person_ends_it_and_the_player_is_told(stage):
     turner = Turner()
-    turner.stop = True
+    turner.phase = lambda phase, text: setattr(turner, "stop", phase == Phase.WAITING)
     with pytest.raises(Stopped):
         play(stage, turner, 1)
     assert turner.ends == [Phase.STOPPED]
+
+
+def test_who_ends_it_after_an_episode_gets_no_other_worker(stage):
+    turner = Turner()
+    turner.end = lambda phase, text: setattr(turner, "stop", True)
+    played = evaluation.evaluate(stage, turner, turner, wanted(2))
+    assert next(played).success
+    stage.drop()
+    with pytest.raises(Stopped):
+        next(played)
+    assert turner.phases.count(Phase.RESETTING) == 1 and not stage._link.alive
+
+
+def test_a_stage_that_is_closed_while_its_worker_starts_keeps_none(stage, monkeypatch):
+    start = stage._link.start
+    monkeypatch.setattr(stage._link, "start", lambda timeout_s: (start(timeout_s), stage.close())[0])
+    with pytest.raises(WorkerLost, match="the simulation ends"):
+        stage.reset(TASK, 100000)
+    assert not stage._link.alive
 
 
 def test_a_worker_that_a_person_ended_was_not_lost(stage):

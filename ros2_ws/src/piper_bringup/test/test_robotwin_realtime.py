@@ -84,6 +84,15 @@ class Asker:
         rows[:, list(names.GRIPPER_COLUMNS)] = names.GRIPPER_MAX_M
         self._chunks.publish(chunk(Window(stamp_ns(self.joints[-1]), rows), 0))
 
+    def turn_to_the_end(self, events: list) -> int:
+        """Kind of the event that ends the episode."""
+        end_s = time.monotonic() + PATIENCE_S
+        while not any(event.kind in ENDS for event in events) and time.monotonic() < end_s:
+            self.turn()
+            self.until(lambda: False, 0.15)
+        (end,) = {event.kind for event in events if event.kind in ENDS}
+        return end
+
 
 def started(*parameters: str) -> subprocess.Popen[str]:
     """The node as a process."""
@@ -107,24 +116,25 @@ def test_driver_and_can_move_the_arms_and_robotwin_judges(tmp_path):
         assert 0 <= time.time_ns() - stamp_ns(pictures[0]) < PATIENCE_S * 1e9  # the system's time
         np.testing.assert_allclose(joint_vector(targets[0]), joint_vector(asker.joints[0]), atol=0.01)
 
-        end_s = time.monotonic() + PATIENCE_S
-        while not any(event.kind in ENDS for event in events) and time.monotonic() < end_s:
-            asker.turn()
-            asker.until(lambda: False, 0.15)
-        (end,) = {event.kind for event in events if event.kind in ENDS}
+        solved = asker.turn_to_the_end(events) == EpisodeEvent.SUCCEEDED  # or this machine was too slow for it
         assert asker.call(Trigger, names.SERVICE_CLEAR).success
         refused = asker.call(ResetEpisode, names.SERVICE_RESET_EPISODE, task=TASK, seed=-1)
         assert not refused.success and "park the arms first" in refused.message
         stack.run.send_signal(signal.SIGINT)
         assert stack.end() == 0, stack.text
+    assert "acting" in [state.phase for state in states]
+    assert stack.text.count(LABEL) >= 3 and "Traceback" not in stack.text
     (path,) = (tmp_path / "out").glob("robotwin_*.json")
-    file = json.loads(path.read_text())
+    assert str(path) in stack.text
+    check(json.loads(path.read_text()), solved)
+
+
+def check(file: dict, solved: bool) -> None:
+    """What it says of its one episode."""
     (episode,) = file["episodes"]
-    solved = end == EpisodeEvent.SUCCEEDED  # or this machine was too slow for it
     assert episode["success"] is solved is (episode["real_time_factor"] >= file["min_real_time_factor"]), episode
     assert episode["reason"] == ("success" if solved else "too_slow") and file["total"]["successes"] == solved
-    assert "acting" in [state.phase for state in states] and file["protocol"].startswith(LABEL)
-    assert stack.text.count(LABEL) >= 3 and str(path) in stack.text and "Traceback" not in stack.text
+    assert file["protocol"].startswith(LABEL)
 
 
 def test_a_worker_that_is_killed_is_named_and_the_next_episode_has_another(tmp_path, monkeypatch):
@@ -136,6 +146,9 @@ def test_a_worker_that_is_killed_is_named_and_the_next_episode_has_another(tmp_p
             states = asker.collect(BenchmarkState, names.TOPIC_BENCHMARK_STATE, LATCHED)
             events = asker.collect(EpisodeEvent, names.TOPIC_EPISODE_EVENT, LATCHED)
             assert asker.call(ResetEpisode, names.SERVICE_RESET_EPISODE, task=TASK, seed=100000).success
+            assert asker.until(lambda: states and states[-1].phase == BenchmarkState.ACTING)
+            refused = asker.call(ResetEpisode, names.SERVICE_RESET_EPISODE, task="juggle")
+            assert not refused.success and "no task juggle" in refused.message  # and the present episode goes on
             (pid,) = workers(root)
             os.kill(pid, signal.SIGKILL)
             assert asker.until(lambda: states and states[-1].phase == BenchmarkState.WORKER_LOST)

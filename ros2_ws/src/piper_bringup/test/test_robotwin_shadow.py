@@ -8,7 +8,7 @@ from robotwin_rig import PATIENCE_S, TASK, genuine, lay
 
 from piper_bringup.can.rest import Refused
 from piper_bringup.data import names
-from piper_bringup.robotwin.lost import WorkerLost, WorkerRaised
+from piper_bringup.robotwin.lost import WorkerLost
 from piper_bringup.robotwin.play import Phase
 from piper_bringup.robotwin.record import LABEL, Record
 from piper_bringup.robotwin.settings import Settings
@@ -26,6 +26,7 @@ class Rig:
         settings = {"timeouts__reset_s": PATIENCE_S, "timeouts__step_s": PATIENCE_S, "expert_check": False} | changed
         self.settings = Settings(root=str(place.root), out=str(folder / "out"), **settings)
         self.q, self.now_ns, self.stage = np.zeros(14), 0, Stage(place.link(), self.settings)
+        self.stage.start()
         self.shadow = Shadow(self.stage, self.settings, self.q.copy, lambda: self.now_ns, lambda: 10**18 + self.now_ns)
 
     def go(self, target, pace_ns=SERVO_NS, servos=100):
@@ -118,32 +119,50 @@ def test_a_simulator_that_falls_behind_is_told_from_one_that_is_held_up_by_a_pic
 
 
 def test_arms_away_from_rest_and_an_unknown_task_are_refused(rig):
-    with pytest.raises(Refused, match="name a task"):
-        rig.stage.start()
+    with pytest.raises(Refused, match="name a task; RoboTwin has"):
         rig.shadow.reset("", -1)
     rig.q[8] = 0.3
     with pytest.raises(Refused, match=r"joint2 of the right arm is 0\.30 rad from rest"):
         rig.shadow.reset(TASK, 100000)
     rig.q[8] = 0.0
-    with pytest.raises(WorkerRaised, match="juggle"):
+    with pytest.raises(Refused, match="no task juggle; RoboTwin has"):
         rig.shadow.reset("juggle", 100000)
     assert rig.shadow.reset(TASK, 100000)[0].seed == 100000
 
 
-def test_seeds_that_were_skipped_are_not_begun_twice(tmp_path):
+def test_the_present_episode_goes_on_until_another_one_is_admitted(rig):
+    rig.shadow.reset(TASK, 100000)
+    told = []
+    rig.q[1] = 0.3
+    for task in (TASK, "juggle"):
+        with pytest.raises(Refused):
+            rig.shadow.reset(task, 100001, told.append)
+    rig.q[1] = 0.0
+    assert told == [] and rig.shadow.follow() is not None
+
+    def give_up(task):
+        with pytest.raises(Refused, match="busy"):
+            rig.shadow.reset(task, 100002, told.append)
+        told.append((task, rig.shadow.end(Phase.STOPPED, "for another").seed))
+
+    assert rig.shadow.reset("", 100001, give_up)[0].seed == 100001
+    assert told == [(TASK, 100000)]
+
+
+def test_a_seed_is_begun_by_its_number_and_the_next_one_without(tmp_path):
     rig = Rig(tmp_path, expert_check=True)
     try:
+        assert rig.shadow.reset(TASK, -1)[0].seed == 100000
         assert rig.shadow.reset(TASK, 100003)[0].seed == 100007  # 3 to 6 will not do
-        assert [rig.shadow.reset(TASK, seed)[0].seed for seed in (100004, 100005)] == [100008, 100009]
-        assert rig.shadow.reset("", -1)[0].seed == 100010
-        assert rig.shadow.reset(TASK, 100003)[0].seed == 100007  # asked for anew
+        assert rig.shadow.reset(TASK, 100007)[0].seed == 100007
+        assert [rig.shadow.reset("", -1)[0].seed for _ in range(2)] == [100008, 100009]
     finally:
         rig.stage.close()
 
 
 def test_a_worker_that_is_lost_ends_the_episode_and_the_next_one_has_another(rig):
     rig.shadow.reset(TASK, 100000)
-    rig.stage.close()
+    rig.stage.drop()
     with pytest.raises(WorkerLost):
         rig.shadow.follow()
     assert rig.shadow.follow() is None
@@ -152,6 +171,9 @@ def test_a_worker_that_is_lost_ends_the_episode_and_the_next_one_has_another(rig
     assert (ended.reason, ended.valid) == (Phase.WORKER_LOST, False)  # and not too slow
     rig.shadow.reset(TASK, 100001)
     assert rig.shadow.follow().physics_steps == SETTLE_STEPS + rig.settings.servo_steps
+    rig.stage.close()
+    with pytest.raises(WorkerLost, match="the simulation ends"):
+        rig.shadow.reset(TASK, 100002)
 
 
 def test_the_file_says_first_what_it_is_not_and_counts_valid_episodes(rig):

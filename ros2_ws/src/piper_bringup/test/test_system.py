@@ -131,7 +131,7 @@ def test_robotwin_in_real_time_is_the_graph_of_the_cell_with_its_bridge_in_the_c
         assert found[name] == cell[name]
     said = {"camera_node": "robotwin_bridge", "model": f"m, {LABEL}", "out": "o"}
     assert found["monitor"].parameters == said
-    changed = {"seed": 200000, "reset_s": 1800.0, "limit_s": 60.0}
+    changed = {"seed": 200000, "reset_s": 0.0, "limit_s": 60.0}
     episodes = dict(found["episodes"].parameters)
     assert LABEL in episodes.pop("label") and episodes == cell["episodes"].parameters | changed
     assert list(by_name(Options(**given))) == ["robotwin_bridge", "piper_driver", "monitor"]

@@ -59,6 +59,7 @@ class EpisodesNode(Node):
         self._values = parameters.load(self, DEFAULTS)
         self._order = order(tasks_of(self._values), int(self._values["seed"]), int(self._values["episodes"]))
         self._task, self._seed = next(self._order)
+        self._used: dict[str, int] = {}  # task -> seed of its last episode, which may be later than the one asked for
         self._done: list[Episode] = []
         self._gave_up, self._park_tries = False, 0
         self._answer: Future | None = None
@@ -113,11 +114,14 @@ class EpisodesNode(Node):
         return needed | ({"recorder": self._bags.is_ready()} if self._bags is not None else {})
 
     def _wait_for_reset(self) -> None:
-        if not self._answered("the cell", self._values["reset_s"]):
+        if not self._reset.service_is_ready() and not self._answer.done():
+            self._give_up("the cell is gone")
+        if not self._answered("the cell", self._values["reset_s"] or math.inf):
             return
         placed = self._answer.result()
         if not placed.success:
             self._give_up(f"the cell refuses the episode: {placed.message}")
+        self._seed = self._used[self._task] = placed.seed
         if self._bags is None:
             self._ask_to_follow()
             return
@@ -210,6 +214,7 @@ class EpisodesNode(Node):
         if following is None:
             raise Done
         self._task, self._seed = following
+        self._seed = max(self._seed, self._used.get(self._task, self._seed - 1) + 1)
         self._to(self._wait_for_arms)
 
     # --- helpers --------------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ from smp_policy.run.admit import admit
 from smp_policy.run.contract import ContractError
 from smp_policy.run.open import open_backend
 from smp_policy.run.pilot import Pilot
-from smp_policy.run.session import Level
+from smp_policy.run.session import Level, Why
 from smp_policy.run.settings import Settings
 from smp_policy.run.table import startup_table
 
@@ -148,8 +148,8 @@ class PolicyNode(LifecycleNode):
                 with self._stepping:
                     goes_on = self._pilot.step()
             except Exception as error:  # a run ends by its name; the node takes the next one
-                self._link.say(Level.WARN, "INTERNAL_ERROR", f"{type(error).__name__}: {error}")
-                self._pilot.abandon(f"INTERNAL_ERROR: {type(error).__name__}: {error}")
+                self._link.say(Level.WARN, Why.POLICY_ERROR, f"{type(error).__name__}: {error}")
+                self._pilot.abandon(f"{type(error).__name__}: {error}", Why.POLICY_ERROR)
         if stop is self._stop:  # else another thread flies by now
             self._pilot.abandon("the policy node ends")
 

@@ -27,7 +27,7 @@ from piper_bringup.arm.safety import Mode
 from piper_bringup.data import names
 from piper_bringup.run_node import Starter
 from piper_bringup.spin_node import Done
-from smp_msgs.msg import ArmStatus
+from smp_msgs.msg import ArmStatus, EpisodeEvent
 from smp_policy.episodes_node import EpisodesNode, tasks_of
 
 pytestmark = pytest.mark.live
@@ -127,9 +127,9 @@ def test_robotwin_in_real_time_stands_in_for_the_cell(tmp_path):
         wanted = {
             "tasks": [task],
             "limit_s": 2.0,
-            "seed": 100002,
+            "seed": 100003,
             "episodes": 2,
-            "reset_s": PATIENCE_S,
+            "reset_s": 0.0,
             "label": "so to say",
         }
         episodes = start("-m", "smp_policy.episodes_node", **wanted)
@@ -137,13 +137,39 @@ def test_robotwin_in_real_time_stands_in_for_the_cell(tmp_path):
         assert (
             episodes.returncode == 0 and f"successes (so to say)\n  {task}  0 of 2" in said and " 0 chunks" not in said
         ), said
+        assert f"{task}, seed 100007: " in said and f"{task}, seed 100008: " in said, said
     (path,) = (tmp_path / "out").iterdir()
     file = json.loads(path.read_text())
-    assert [episode["seed"] for episode in file["episodes"]] == [100002, 100007]  # 3 to 6 will not do
+    assert [episode["seed"] for episode in file["episodes"]] == [100007, 100008]  # 3 to 6 will not do
     for episode in file["episodes"]:
         slow = episode["real_time_factor"] < 0.5
         assert episode["reason"] == ("too_slow" if slow else "time_over") and not episode["success"], episode
     assert file["mode"] == "realtime" and file["protocol"].startswith("NOT RoboTwin's protocol")
+
+
+def test_robotwin_in_real_time_tells_a_policy_that_is_too_slow_from_a_person_who_ends_it(tmp_path):
+    task = "stack_blocks_two"
+    place = {"root": lay(tmp_path / "checkout", "main").root, "python": sys.executable, "out": tmp_path / "out"}
+    model = write_model(tmp_path / "model", tasks=(task, "other"))
+    wanted = {"tasks": [task], "seed": 100000, "reset_s": 0.0}
+    with stack(model, "piper_bringup.robotwin.realtime_node", **place, **{"realtime.min_factor": 0.5}) as alive:
+        (model / "slow").touch()
+        said, _ = start("-m", "smp_policy.episodes_node", **wanted, limit_s=5.0).communicate(timeout=PATIENCE_S)
+        assert "(time_over)" in said and " 0 chunks" in said, said
+        (model / "slow").unlink()
+        with meddler() as (node, until):
+            kinds: list[int] = []
+            node.create_subscription(EpisodeEvent, names.TOPIC_EPISODE_EVENT, lambda e: kinds.append(e.kind), 10)
+            alive["episodes"] = start("-m", "smp_policy.episodes_node", **wanted, limit_s=0.0)
+            until(lambda: EpisodeEvent.STARTED in kinds)
+        for name in ("episodes", "policy"):  # as the whole is ended by Ctrl-C: who was started last comes first
+            alive[name].send_signal(signal.SIGINT)
+            alive[name].wait(timeout=PATIENCE_S)
+    (path,) = (tmp_path / "out").iterdir()
+    slow, ended = json.loads(path.read_text())["episodes"]
+    late = slow["real_time_factor"] < 0.5  # this machine
+    assert (slow["reason"], slow["valid"]) == (("too_slow", False) if late else ("time_over", True)), slow
+    assert (ended["reason"], ended["valid"]) == ("stopped", False), ended
 
 
 def test_a_parking_that_was_stopped_is_begun_again(tmp_path):
@@ -155,27 +181,35 @@ def test_a_parking_that_was_stopped_is_begun_again(tmp_path):
         assert episodes.returncode == 0 and "lift_bar  0 of 1" in said, said
 
 
-def hold_when_parking() -> None:
-    """Ask the driver to hold, once, as soon as it parks."""
-    context, modes = rclpy.Context(), []
+@contextmanager
+def meddler() -> Iterator[tuple[Node, Callable[[Callable[[], bool]], None]]]:
+    """A node, and what waits until something is true of what it hears."""
+    context = rclpy.Context()
     rclpy.init(context=context, domain_id=int(environment()["ROS_DOMAIN_ID"]))
     node, executor = Node("meddler", context=context), SingleThreadedExecutor(context=context)
     executor.add_node(node)
-    topic = names.arm_status_topic("left")
-    node.create_subscription(ArmStatus, topic, lambda status: modes.append(status.mode), 10)
-    hold = node.create_client(Trigger, f"/{names.DRIVER_NODE}/hold")
 
     def until(done: Callable[[], bool]) -> None:
         end_s = time.monotonic() + PATIENCE_S
         while not done():
-            assert time.monotonic() < end_s, modes[-5:]
+            assert time.monotonic() < end_s, "nothing came in time"
             executor.spin_once(timeout_sec=0.05)
 
     try:
+        yield node, until
+    finally:
+        node.destroy_node()
+        rclpy.shutdown(context=context)
+
+
+def hold_when_parking() -> None:
+    """Ask the driver to hold, once, as soon as it parks."""
+    with meddler() as (node, until):
+        modes: list[int] = []
+        topic = names.arm_status_topic("left")
+        node.create_subscription(ArmStatus, topic, lambda status: modes.append(status.mode), 10)
+        hold = node.create_client(Trigger, f"/{names.DRIVER_NODE}/hold")
         until(lambda: hold.service_is_ready() and Mode.PARK in modes)
         asked = hold.call_async(Trigger.Request())
         until(asked.done)
         assert asked.result().success, asked.result().message
-    finally:
-        node.destroy_node()
-        rclpy.shutdown(context=context)

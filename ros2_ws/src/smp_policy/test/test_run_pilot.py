@@ -179,7 +179,7 @@ def test_an_answer_that_is_no_number_never_becomes_a_chunk(worth):
     assert run.ending.reason == Why.MODEL_BROKEN and "not finite" in run.ending.text
     assert all(np.isfinite(rows).all() for _, rows in world.sent)
     assert len(world.sent) == before + 1 and len(world.sent[-1][1]) == BRAKE_ROWS  # to rest
-    assert not world.is_open and world.episodes[-1] == EpisodeEvent.ABORTED
+    assert not world.is_open and world.episodes == [EpisodeEvent.STARTED, EpisodeEvent.FAILED]
 
 
 def test_a_backend_that_raises_ends_the_run_in_one_sentence():
@@ -192,9 +192,33 @@ def test_a_backend_that_raises_ends_the_run_in_one_sentence():
     world.backend.before = lost
     world.run(0.5)
     assert run.ending.reason == Why.INFERENCE_FAILED and run.ending.text == "RuntimeError: CUDA error: device lost"
-    assert run.ending.is_trouble
+    assert run.ending.is_trouble and world.episodes == [EpisodeEvent.STARTED, EpisodeEvent.FAILED]
     world.backend.before, world.mode = (lambda: None), Mode.HOLD
     assert world.flying().ending is None  # and the next run is none the worse
+
+
+def test_a_policy_that_never_had_a_chunk_in_time_is_told_to_have_failed():
+    world = World()
+    world.backend.before = lambda: world.pass_ns(2_000 * MS)
+    run = world.pilot.ask(TASKS[0], 5.0)
+    world.run(1.0)
+    assert run.ending.reason == Why.TIME_OVER and not world.sent and world.episodes == [EpisodeEvent.TIMED_OUT]
+    world.backend.before, world.backend.worth = (lambda: None), np.nan
+    run = world.pilot.ask(TASKS[0])
+    world.run(0.5)
+    assert run.ending.reason == Why.MODEL_BROKEN and world.episodes[1:] == [EpisodeEvent.FAILED]
+
+
+def test_nothing_is_told_of_a_policy_that_was_never_asked():
+    world = World(cameras=3)
+    world.silent.add("head")
+    run = world.pilot.ask(TASKS[0], 1.0)
+    world.run(1.5)
+    assert run.ending.reason == Why.TIME_OVER and world.episodes == []
+    run = world.pilot.ask(TASKS[0])
+    world.run(0.5)
+    world.pilot.abandon("KeyError: 'x'", Why.POLICY_ERROR)
+    assert run.ending.reason == Why.POLICY_ERROR and run.ending.is_trouble and world.episodes == []
 
 
 def test_an_unknown_task_and_a_second_run_are_refused():
@@ -282,7 +306,10 @@ def test_S27_a_commander_that_appears_is_named_and_waited_for():
     assert len(world.sent) > before
 
 
-@pytest.mark.parametrize(("mode", "reason"), [(Mode.ESTOP, "ESTOP_REQUESTED"), (Mode.FAULT, "TRACKING_ERROR")])
+@pytest.mark.parametrize(
+    ("mode", "reason"),
+    [(Mode.ESTOP, "ESTOP_REQUESTED"), (Mode.FAULT, "TRACKING_ERROR"), (Mode.FAULT, "INTERNAL_ERROR")],
+)
 @pytest.mark.parametrize("begun", [True, False])
 def test_an_estop_or_a_fault_ends_a_run_by_the_drivers_own_name(mode, reason, begun):
     world = World()
@@ -291,6 +318,7 @@ def test_an_estop_or_a_fault_ends_a_run_by_the_drivers_own_name(mode, reason, be
     world.mode, world.reason = mode, reason
     world.run(0.5)
     assert run.ending.reason == reason and mode.name in run.ending.text and len(world.sent) == before
+    assert world.episodes == ([EpisodeEvent.STARTED, EpisodeEvent.ABORTED] if begun else [])
 
 
 @pytest.mark.parametrize(("mode", "reason"), [(Mode.HOLD, "OPERATOR_HOLD"), (Mode.DISABLED, "CONNECTED")])
@@ -341,6 +369,7 @@ def test_a_driver_that_holds_in_spite_of_chunks_ends_the_run():
     assert run.ending is None
     world.run(1.0)
     assert run.ending.reason == Why.NOT_FOLLOWED and "NO_ROW" in run.ending.text and "9" in run.ending.text
+    assert world.episodes == [EpisodeEvent.STARTED, EpisodeEvent.FAILED]
 
 
 def test_after_a_hold_chunks_go_on_from_where_the_driver_holds():
@@ -381,6 +410,7 @@ def test_the_end_of_the_node_ends_the_run():
     run = world.flying()
     world.pilot.abandon("the policy node ends")
     assert run.ending.reason == Why.CANCELLED and not world.is_open and world.pilot.run is None
+    assert world.episodes[-1] == EpisodeEvent.ABORTED
 
 
 def test_an_inference_that_outlasts_its_run_is_not_sent():

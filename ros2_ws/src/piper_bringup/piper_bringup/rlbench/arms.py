@@ -46,9 +46,12 @@ def ours(q: Any) -> np.ndarray:
 
 
 def theirs(q: Any) -> np.ndarray:
-    """(16,) of ours in their order; grippers outside 0 to 1 are closed or open."""
+    """(16,) of ours in their order. Raises ValueError for a gripper outside 0 to 1, naming it."""
+    for gripper in GRIPPERS:
+        if not 0.0 <= q[gripper] <= 1.0:
+            raise ValueError(f"{JOINTS[gripper]} is {q[gripper]:g}; valid: 0 (closed) to 1 (open)")
     turned = _turned(q)
-    turned[list(GRIPPERS)] = np.clip(turned[list(GRIPPERS)], 0.0, 1.0) * FINGER_M
+    turned[list(GRIPPERS)] *= FINGER_M
     return turned
 
 

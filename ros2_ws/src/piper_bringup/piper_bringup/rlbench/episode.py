@@ -105,15 +105,17 @@ class Episodes:
         """RLBench's own step of (16,) ours; False at the step limit and once the episode has ended.
 
         Whatever it raises ends the episode, as in PerAct2's evaluation (helpers/custom_rlbench_env.py:233-235). Raises
-        PhaseError (step), also for an action of the wrong size or that is not finite, which ends nothing.
+        PhaseError (step), also for an action of the wrong size, that is not finite or opens a gripper further than it
+        goes, which ends nothing.
         """
         with phase("step"):
             task, target = self.task, row(action, len(arms.JOINTS))
+            told = arms.theirs(target)
             if self._ended or self.action_count >= self._wanted.step_limit:
                 return False
             self._targets, self._ended = target, True
             self.action_count += 1
-            _, reward, terminate = task.step(arms.theirs(target))
+            _, reward, terminate = task.step(told)
             self.solved = reward >= 1
             self._ended = bool(terminate)
             return True

@@ -13,9 +13,10 @@ from rclpy.node import Node
 
 from piper_bringup.arm.safety import Mode
 from piper_bringup.data import names
+from piper_bringup.robotwin import units
 from piper_bringup.robotwin.bridge_link_node import Speaker
 from piper_bringup.robotwin.evaluations_node import Busy, Evaluations
-from piper_bringup.robotwin.lost import WorkerError
+from piper_bringup.robotwin.lost import WorkerError, WorkerLost
 from piper_bringup.robotwin.play import Phase
 from piper_bringup.robotwin.settings import FIRST_SEED, Settings
 from piper_bringup.robotwin.stage import Moment, Stage
@@ -69,10 +70,16 @@ class Desk(Node):
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
+        """Raises Busy. What leaves no episode says so before somebody else has a turn."""
         if self._closed or not self._using.acquire(blocking=False):
             raise Busy("busy: an evaluation or another request goes on")
         try:
             yield
+        except _WRONG as error:
+            lost = isinstance(error, WorkerLost)
+            if lost or self._stage.begun is None:
+                self._speaker.state(Phase.WORKER_LOST if lost else Phase.IDLE, str(error), None)
+            raise
         finally:
             self._using.release()
 
@@ -105,6 +112,7 @@ class Desk(Node):
 
     def _on_step(self, request: BenchmarkStep.Request, response: BenchmarkStep.Response) -> BenchmarkStep.Response:
         try:
+            units.admit(request.positions)  # a chunk's slight overshoot is clipped, what a person asks for is not
             with self._alone():
                 moment, response.success, steps = self._stage.step(np.asarray(request.positions), pictures=True)
                 self._speaker.show(moment, Mode.HOLD)

@@ -90,6 +90,11 @@ class Child:
         return self._popen.returncode
 
 
+def interpreter(python: str) -> str:
+    """A Python that is named by its path, from wherever it is started; any other is looked for, as ever."""
+    return str(Path(os.path.expanduser(python)).absolute()) if "/" in python else python
+
+
 def environment() -> dict[str, str]:
     """Ours without what would lead another Python to our packages."""
     environment = {name: value for name, value in os.environ.items() if name not in _SHELL_OF_OURS}

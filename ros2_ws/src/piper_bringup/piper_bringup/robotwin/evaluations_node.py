@@ -69,7 +69,7 @@ class Evaluations:
 
     def _break_off(self, goal: ServerGoalHandle) -> None:
         if self._goal is goal and goal.is_cancel_requested:
-            self._stage.close()
+            self._stage.drop()
 
     def _evaluate(self, goal: ServerGoalHandle) -> Evaluate.Result:
         asked = goal.request

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from piper_bringup.robotwin import protocol
-from piper_bringup.robotwin.child import Child
+from piper_bringup.robotwin.child import Child, interpreter
 from piper_bringup.robotwin.lost import (
     WorkerBabbled,
     WorkerDied,
@@ -46,7 +46,7 @@ class Link:
     """
 
     def __init__(self, python: str, root: Path | str, *worker_arguments: str, worker: Path | None = None) -> None:
-        self._python, self._root, self._arguments = python, Path(root).absolute(), worker_arguments
+        self._python, self._root, self._arguments = interpreter(python), Path(root).absolute(), worker_arguments
         self._worker = worker or WORKER
         self._calling = threading.Lock()
         self._child: Child | None = None

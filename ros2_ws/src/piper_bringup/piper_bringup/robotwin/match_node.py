@@ -5,8 +5,8 @@ On a node that somebody else made, whose executor has other threads than the one
 
 from __future__ import annotations
 
-import queue
 import time
+from collections import deque
 from collections.abc import Callable
 
 import numpy as np
@@ -25,6 +25,7 @@ from piper_bringup.robotwin.play import Phase, PolicyError, Stopped
 from piper_bringup.robotwin.stage import Begun, Moment
 from smp_msgs.action import RunPolicy
 
+CHUNKS = 10  # that are kept until they are looked at; outside an evaluation nobody does
 LOOK_S = 0.02  # between two looks at what may have ended
 TELL_S = 0.25  # between two times that an observation is shown
 SETTLE_S = 0.5  # for the first moment of an episode to be heard before a run is asked for
@@ -41,9 +42,9 @@ class Match:
         self._phase, self._text = Phase.IDLE, ""
         self._node, self._speaker, self._patience_s, self._stopped = node, speaker, patience_s, stopped
         self._run = ActionClient(node, RunPolicy, names.ACTION_RUN_POLICY, callback_group=ReentrantCallbackGroup())
-        self._chunks: queue.SimpleQueue[JointTrajectory] = queue.SimpleQueue()
-        group = ReentrantCallbackGroup()
-        node.create_subscription(JointTrajectory, names.TOPIC_ACTION_CHUNK, self._chunks.put, 10, callback_group=group)
+        self._chunks: deque[JointTrajectory] = deque(maxlen=CHUNKS)
+        group, hear = ReentrantCallbackGroup(), lambda chunk: self._chunks.append(chunk)
+        node.create_subscription(JointTrajectory, names.TOPIC_ACTION_CHUNK, hear, CHUNKS, callback_group=group)
         self._begun: Begun | None = None
         self._moment: Moment | None = None
         self._asked: Future | None = None  # for a run
@@ -84,12 +85,11 @@ class Match:
         """See `play.Player`."""
         self._speaker.show(self._moment, Mode.FOLLOW if self._moment.action_count else Mode.HOLD)
         self._speaker.ended(self._begun, phase, text)
-        patience_s = HURRY_S if self.stopped() else END_S
-        if self._asked is not None and not (self._ended is not None and _done(self._ended, patience_s)):
+        if self._asked is not None and not (self._ended is not None and self._settled(self._ended)):
             self._asked.add_done_callback(_cancel)
-            _done(self._asked, patience_s)
+            self._settled(self._asked)
             if self._ended is not None:
-                _done(self._ended, patience_s)
+                self._settled(self._ended)
         self._asked = self._ended = None
         self._speaker.show_mode(Mode.DISABLED)
 
@@ -123,12 +123,16 @@ class Match:
 
     def _is_inactive(self) -> bool:
         """Whether the run has ended at once because the policy node is yet to be activated."""
-        return _done(self._ended, INACTIVE_S) and self._ended.result().result.reason == INACTIVE
+        return _done(self._ended, lambda: INACTIVE_S) and self._ended.result().result.reason == INACTIVE
+
+    def _settled(self, future: Future) -> bool:
+        """Whether it is in the time that a person who may end the evaluation meanwhile leaves it."""
+        return _done(future, lambda: HURRY_S if self.stopped() else END_S)
 
     def _found(self, stamp_ns: int, found: list[JointTrajectory]) -> bool:
         """Take what came; whether one is of this moment."""
-        while not self._chunks.empty():
-            message = self._chunks.get()
+        while self._chunks:
+            message = self._chunks.popleft()
             if messages.stamp_ns(message.header.stamp) == stamp_ns:
                 found.append(message)
         return bool(found)
@@ -162,9 +166,9 @@ def _cancel(asked: Future) -> None:
         asked.result().cancel_goal_async()
 
 
-def _done(future: Future, seconds: float) -> bool:
-    """Whether it is within so long."""
-    end_s = time.monotonic() + seconds
-    while not future.done() and time.monotonic() < end_s:
+def _done(future: Future, seconds: Callable[[], float]) -> bool:
+    """Whether it is within so long, which may shrink meanwhile."""
+    began_s = time.monotonic()
+    while not future.done() and time.monotonic() - began_s < seconds():
         time.sleep(LOOK_S)
     return future.done()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from piper_bringup.robotwin.checkout import ASSETS, Checkout, CheckoutError
-from piper_bringup.robotwin.child import environment
+from piper_bringup.robotwin.child import environment, interpreter
 from piper_bringup.robotwin.link import WORKER
 
 PATIENCE_S = 60.0  # for that Python to import numpy on a busy disk
@@ -28,6 +28,7 @@ def admit(root: str, python: str, tasks: Sequence[str]) -> str:
         raise PlaceError(f"{root} has no task {', '.join(unknown)}; there are {', '.join(known)}")
     if missing := [path for path in ASSETS if not (checkout.root / path).is_file()]:
         raise PlaceError(f"{root} lacks {', '.join(missing)}, without which RoboTwin is not imported")
+    python = interpreter(python)
     _check(python)
     return f"RoboTwin {checkout.branch} in {root}, {len(known)} tasks, run by {python}"
 

@@ -104,6 +104,8 @@ class Play:
 
     def run(self) -> Played:
         """How it ended. Raises Stopped; everything else that can go wrong is a reason."""
+        if self._player.stopped():  # after the episode before, whose end was waited for
+            raise Stopped("ended by a person")
         playing = False
         reason, detail = Phase.STOPPED, "ended by a person"
         try:

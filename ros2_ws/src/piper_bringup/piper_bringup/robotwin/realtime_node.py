@@ -36,10 +36,10 @@ from piper_bringup.spin_node import Done, every, spin
 from smp_msgs.msg import EpisodeEvent
 
 WARN_EVERY_S = 5.0
-_OF_THE_POLICY = {
+_TOLD = {  # by the policy; aborted: ended by a person or by a safety event, which says nothing of it
     EpisodeEvent.TIMED_OUT: Phase.TIME_OVER,
-    EpisodeEvent.FAILED: Phase.TIME_OVER,
-    EpisodeEvent.ABORTED: Phase.POLICY_ERROR,
+    EpisodeEvent.FAILED: Phase.POLICY_ERROR,
+    EpisodeEvent.ABORTED: Phase.STOPPED,
 }
 
 
@@ -116,18 +116,22 @@ class RealtimeNode(Node):
     def _begin(self, task: str, seed: int) -> Begun:
         if self._ending:
             raise Refused("the simulation ends")
-        self._conclude(Phase.STOPPED, "another episode was asked for")
-        self._void = None
-        self._record.open()
-        self._voice.state(Phase.RESETTING, task)
         try:
-            begun, moment = self._shadow.reset(task, seed)
+            begun, moment = self._shadow.reset(task, seed, self._make_room)
+        except Refused:  # what goes on goes on
+            raise
         except Exception as error:
             self._voice.state(Phase.IDLE, str(error))
             raise
         self._voice.begun(begun, moment)
         self._voice.state(Phase.ACTING, "the arms are followed")
         return begun
+
+    def _make_room(self, task: str) -> None:
+        self._record.open()
+        self._conclude(Phase.STOPPED, "another episode was asked for")
+        self._void = None
+        self._voice.state(Phase.RESETTING, task)
 
     def _clear(self) -> None:
         self._void = None
@@ -139,8 +143,8 @@ class RealtimeNode(Node):
         """The policy says when its motion begins, and when it is over without success."""
         if event.kind == EpisodeEvent.STARTED:
             self._shadow.started()
-        elif event.kind in _OF_THE_POLICY:
-            self._conclude(_OF_THE_POLICY[event.kind], event.text)
+        elif event.kind in _TOLD:
+            self._conclude(_TOLD[event.kind], event.text)
 
     def _report(self) -> None:
         report = self._loops[1].report()

@@ -69,20 +69,20 @@ class Shadow:
         self._begun: Begun | None = None
         self._moment: Moment | None = None
         self._elapsed_ns = self._from_ns = self._from_elapsed_ns = 0  # simulated; and both where the count begins
-        self._asked: dict[str, tuple[int, int]] = {}  # task -> seed that was asked for last, and the one used
+        self._used: dict[str, int] = {}  # task -> seed of its last episode
 
-    def reset(self, task: str, seed: int) -> tuple[Begun, Moment]:
+    def reset(self, task: str, seed: int, admitted: Callable[[str], None] = lambda _: None) -> tuple[Begun, Moment]:
         """Begin an episode, RoboTwin's arms where the emulated ones are; with pictures.
 
-        Task empty: the present one; seed negative: the next one. Seeds that were skipped are not begun twice.
-        Raises Refused, and as `Stage` does.
+        Task empty: the present one; seed negative: the one after the task's last. The seed used may be a later one.
+        admitted: called with the task before the present episode is given up. Raises Refused, then it goes on; and as
+        `Stage` does.
         """
         if not self._resetting.acquire(blocking=False):
             raise Refused("busy: another episode is being set up")
         try:
             with self._using:
-                task, first = self._chosen(task, seed)
-                return self._reset(task, first, asked=seed if seed >= 0 else first)
+                return self._reset(*self._chosen(task, seed), admitted)
         finally:
             self._resetting.release()
 
@@ -136,20 +136,21 @@ class Shadow:
 
     def _chosen(self, task: str, seed: int) -> tuple[str, int]:
         task = task or (self._begun.task if self._begun else "")
-        if not task:
-            raise Refused(f"name a task; RoboTwin has {', '.join(self._stage.about['tasks'])}")
-        asked, used = self._asked.get(task, (FIRST_SEED - 1, FIRST_SEED - 1))
-        return task, used + 1 if seed < 0 or asked < seed <= used else seed
+        if task not in (known := self._stage.about["tasks"]):
+            told = f"there is no task {task}" if task else "name a task"
+            raise Refused(f"{told}; RoboTwin has {', '.join(known)}")
+        return task, seed if seed >= 0 else self._used.get(task, FIRST_SEED - 1) + 1
 
-    def _reset(self, task: str, seed: int, asked: int) -> tuple[Begun, Moment]:
+    def _reset(self, task: str, seed: int, admitted: Callable[[str], None]) -> tuple[Begun, Moment]:
         q = self._stands()
         refuse_away({arm: q[i * names.ARM_DOF :][:6] for i, arm in enumerate(names.ARMS)})
+        admitted(task)
         self._following = False
         with self._lock:
             self._begun = self._moment = None
         self._stage.reset(task, seed)
         begun = self._stage.begun
-        self._asked[task] = (asked, begun.seed)
+        self._used[task] = begun.seed
         moment = self._told(SETTLE_STEPS, pictures=True)
         with self._lock:
             self._begun, self._open = begun, True

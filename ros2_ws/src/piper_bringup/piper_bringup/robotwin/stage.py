@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from piper_bringup.data import names
 from piper_bringup.robotwin import units
 from piper_bringup.robotwin.link import Link
+from piper_bringup.robotwin.lost import WorkerLost
 from piper_bringup.robotwin.settings import Settings
 from piper_bringup.robotwin.sim_time import SimTime
 
@@ -63,15 +64,25 @@ class Stage:
         self.time = SimTime()
         self.about: dict[str, Any] = {}  # the newest worker's answer to hello
         self.begun: Begun | None = None  # the episode under way
+        self._closed = False
 
     def start(self) -> None:
-        """A worker, in place of the one before."""
+        """A worker, in place of the one before; none, but WorkerLost, once the stage was closed."""
         self.begun = None
-        self.about = self._link.start(self._settings.timeouts__start_s)
+        if not self._closed:
+            self.about = self._link.start(self._settings.timeouts__start_s)
+        if self._closed:  # meanwhile, maybe
+            self._link.close()
+            raise WorkerLost("start: the simulation ends")
+
+    def drop(self) -> None:
+        """End the worker; from any thread. Who waits for an answer gets WorkerLost; the next reset starts another."""
+        self._link.close()
 
     def close(self) -> None:
-        """End the worker; from any thread. Who waits for an answer gets WorkerLost."""
-        self._link.close()
+        """End the worker; from any thread. There will be no other."""
+        self._closed = True
+        self.drop()
 
     def reset(self, task: str, seed: int) -> Moment:
         """Begin an episode at the first seed from `seed` on that will do; with pictures."""

@@ -12,7 +12,7 @@ CAMERAS = {ours: theirs for theirs, ours in STABLE_CAMERAS.items()}  # the envir
 
 
 class NotPiper(ValueError):
-    """Joints of other arms than two PiPERs."""
+    """Joints that two PiPERs do not have, or not so."""
 
 
 def ours(q: ArrayLike) -> NDArray[np.float64]:
@@ -23,6 +23,17 @@ def ours(q: ArrayLike) -> NDArray[np.float64]:
 def theirs(q: ArrayLike) -> NDArray[np.float64]:
     """(14,) rad and 0..1 of ours. Raises NotPiper."""
     return normalised(_of_pipers(q))
+
+
+def admit(q: ArrayLike) -> None:
+    """Refuse (14,) rad and m with a gripper where a PiPER's does not go, which `theirs` takes for its nearer end.
+
+    Raises NotPiper, naming it.
+    """
+    q = _of_pipers(q)
+    for column in names.GRIPPER_COLUMNS:
+        if not 0.0 <= q[column] <= names.GRIPPER_MAX_M:
+            raise NotPiper(f"{names.JOINTS[column]} is {q[column]:g} m, valid: 0 to {names.GRIPPER_MAX_M:g}")
 
 
 def _of_pipers(q: ArrayLike) -> NDArray[np.float64]:

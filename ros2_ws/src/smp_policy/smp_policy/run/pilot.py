@@ -54,6 +54,7 @@ class Pilot:
 
     def _clear(self) -> None:
         self._began = False  # whether `step` has seen the run
+        self._asked = False  # whether the policy was asked for a chunk
         self._open_ns = 0  # since when we are a publisher of chunks; 0: we are not
         self._judged: Ending | None = None  # by somebody else
         self._due.begin()
@@ -114,10 +115,10 @@ class Pilot:
             self._may_act(run, now_ns)
         return self._run is not None
 
-    def abandon(self, why: str) -> None:
-        """The node ends: so does a run, now."""
+    def abandon(self, why: str, reason: Why = Why.CANCELLED) -> None:
+        """The node ends, or cannot go on: so does a run, now."""
         if (run := self._run) is not None:
-            self._finish(run, Ending(Why.CANCELLED, topics.UNKNOWN, why))
+            self._finish(run, Ending(reason, topics.UNKNOWN, why))
 
     def heard_event(self, event: EpisodeEvent) -> None:
         """An episode event; one from before the run is not about it."""
@@ -201,6 +202,7 @@ class Pilot:
         elif self._lockstep:
             self._following.schedule.stand(observation.q, t_obs_ns)
         committed = self._following.committed(t_obs_ns, began_ns + self.latency.expected_ns)
+        self._asked = True
         chunk = self._inference.ask(run.task, observation, self._following.schedule.at(t_obs_ns), committed)
         if isinstance(chunk, Ending):  # there is none
             self._finish(run, chunk)
@@ -231,8 +233,9 @@ class Pilot:
         if self._began and run.chunks and not self.settings.dry_run and self._following.is_followed:
             self._link.send(wall_ns, self._following.brake(now_ns))  # to rest, instead of along the plan to its end
         self._link.close()
-        if run.chunks and ending.reason not in _JUDGED:
-            self._event(_EVENTS.get(ending.reason, EpisodeEvent.ABORTED), run, ending.text)
+        own = _EVENTS.get(ending.reason) if self._asked else None
+        if ending.reason not in _JUDGED and (run.chunks or own is not None):
+            self._event(EpisodeEvent.ABORTED if own is None else own, run, ending.text)
         run.seconds = (now_ns - run.began_ns) * 1e-9
         self.session.stop(ending, now_ns)
         self._clear()
@@ -246,4 +249,12 @@ class Pilot:
 
 
 _JUDGED = (Why.SUCCESS, Why.FAILED, Why.EPISODE_RESET)  # by somebody who has said so
-_EVENTS = {Why.TIME_OVER: EpisodeEvent.TIMED_OUT}
+# What is the policy's own doing, and told even where it never moved an arm; all else comes from outside. A driver that
+# may be commanded and does not follow refuses its chunks: out of limits, a jump, too old.
+_EVENTS = {
+    Why.TIME_OVER: EpisodeEvent.TIMED_OUT,
+    Why.MODEL_BROKEN: EpisodeEvent.FAILED,
+    Why.INFERENCE_FAILED: EpisodeEvent.FAILED,
+    Why.POLICY_ERROR: EpisodeEvent.FAILED,
+    Why.NOT_FOLLOWED: EpisodeEvent.FAILED,
+}

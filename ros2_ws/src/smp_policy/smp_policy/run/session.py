@@ -47,6 +47,7 @@ class Why(StrEnum):
     TWO_COMMANDERS = "TWO_COMMANDERS"  # S27
     MODEL_BROKEN = "MODEL_BROKEN"
     INFERENCE_FAILED = "INFERENCE_FAILED"
+    POLICY_ERROR = "POLICY_ERROR"  # of this program; the driver has an INTERNAL_ERROR of its own
     EPISODE_RESET = "EPISODE_RESET"
     SUCCESS = "success"
     FAILED = "failed"
