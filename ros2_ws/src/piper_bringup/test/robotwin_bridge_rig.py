@@ -21,7 +21,7 @@ from piper_bringup.data import names
 from smp_msgs.action import Evaluate
 
 DOMAIN = 40 + os.getpid() % 60
-PATIENCE_S = 90.0
+PATIENCE_S = 40.0
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 MODULE = "piper_bringup.robotwin.bridge_node"
 
