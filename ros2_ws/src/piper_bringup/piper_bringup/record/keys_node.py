@@ -133,9 +133,9 @@ def run(task: str, operator: str, longest_s: float) -> int:
         print(error, file=sys.stderr)
         rclpy.try_shutdown()
         return 1
-    say(HELP)
     try:
         with single_keys():
+            say(HELP)  # not before: changing the terminal drops what was typed until then
             _serve(node, stop)
             node.quit()
     finally:
