@@ -40,6 +40,8 @@ class PolicyNode(LifecycleNode):
         super().__init__("smp_policy")
         self._settings = Settings.from_parameters(parameters.load(self, Settings.defaults()))
         self._simulated_time = bool(self.get_parameter("use_sim_time").value)
+        if self._simulated_time and self._settings.world == "robot":  # nothing grows old while that time stands still
+            raise ValueError("use_sim_time is for a simulator; with world:=robot time is the machine's")
         self._time = Clock(self._sim_ns, self._sim_ns) if self._simulated_time else Clock()
         try:
             self._load()

@@ -69,7 +69,7 @@ class Evaluated:
             given = {"root": root, "python": sys.executable, "out": self.folder / "out", "timeouts.policy_s": 30.0}
             bridge = [sys.executable, "-m", "piper_bringup.robotwin.bridge_node", *parameters(**given | self.bridge)]
             remaps = [word for pair in LOCKSTEP_REMAPS.items() for word in ("-r", ":=".join(pair))]
-            policy = [sys.executable, "-c", PROGRAM, *parameters(model=model, **LOCKSTEP), *remaps]
+            policy = [sys.executable, "-c", PROGRAM, *parameters(model=model, world="simulation", **LOCKSTEP), *remaps]
             self.processes = [self._process(line, ends) for line in (bridge, policy)]
             context = rclpy.Context()
             rclpy.init(context=context, domain_id=DOMAIN)

@@ -163,6 +163,7 @@ def test_the_end_of_the_node_brings_the_arms_to_rest_and_its_death_does_too(tmp_
         ({}, {"task": "juggle"}, "left_there, right_there"),
         ({}, {"rate": 5.0}, "rate_hz"),
         ({}, {"rate_hz": 500.0}, "rate_hz is 500.0, valid: 0.5 to 20"),
+        ({}, {"use_sim_time": True}, "use_sim_time is for a simulator"),
     ],
 )
 def test_what_does_not_fit_ends_the_start_in_one_sentence(tmp_path, changes, parameters, told):
