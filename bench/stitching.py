@@ -22,7 +22,6 @@ from bench.stitching_methods import METHODS, STRIDE_NS, Method, Motion, Timing
 from bench.stitching_sources import ERROR_RAD, Run, Waves, record
 from bench.stitching_verdict import EQUAL, Measure, measure, said, table_rows
 from piper_bringup.cell.expert import COMMAND_NS
-from piper_bringup.models import shipped
 from smp_policy.run.contract import ContractError
 from smp_policy.run.open import open_backend
 
@@ -38,8 +37,8 @@ Key = tuple[tuple[int, int], Method]
 class Args:
     """Stitching of chunks."""
 
-    model: Path | None = None
-    """Of the recorded runs, one that needs no cameras; default: the shipped one."""
+    model: Path = Path(__file__).parents[1] / "models" / "state"
+    """Of the recorded runs, one that needs no cameras."""
     seeds: int = 8
     """Motions."""
     seconds: float = 20.0
@@ -80,12 +79,9 @@ def compare(sources: Sequence[Waves | Run], progress: Callable[[], object]) -> d
 
 def recorded(args: Args, progress: Callable[[], object]) -> list[Run]:
     """Episodes of the model. Raises ContractError, also for one that needs cameras."""
-    model = args.model or shipped(Path(__file__))
-    if model is None:
-        raise ContractError("no model is shipped in models/: name one (--model), or leave recorded runs (--episodes 0)")
-    backend = open_backend(model, "onnx", "cpu")
+    backend = open_backend(args.model, "onnx", "cpu")
     if backend.contract.cameras or not backend.contract.needs_objects:
-        raise ContractError(f"{model} reads cameras; recorded runs are of a model that reads the cell's ground truth")
+        raise ContractError(f"{args.model} reads cameras; recorded runs want one that reads the cell's ground truth")
     runs = []
     for task in backend.contract.tasks:
         for seed in range(args.first_seed, args.first_seed + args.episodes):

@@ -41,7 +41,7 @@ class DriverConfig:
     gripper__reject_beyond_m: float = 0.01
 
     plan__commit_s: float = 0.05  # of the running plan, kept when a chunk arrives
-    plan__blend_s: float = 0.2  # over which the chunk takes over
+    plan__blend_s: float = 0.125  # over which the chunk takes over: done before the next comes
     plan__max_horizon_s: float = 2.0  # a chunk that claims to know more is refused
 
     timeouts__chunk_age_s: float = 0.5  # S9
