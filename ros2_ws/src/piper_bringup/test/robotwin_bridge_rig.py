@@ -20,7 +20,6 @@ from robotwin_rig import Place
 from piper_bringup.data import names
 from smp_msgs.action import Evaluate
 
-DOMAIN = 40 + os.getpid() % 60
 PATIENCE_S = 40.0
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 MODULE = "piper_bringup.robotwin.bridge_node"
@@ -33,7 +32,6 @@ def command(module: str, *parameters: str) -> list[str]:
 
 def environment(folder: Path) -> dict[str, str]:
     return os.environ | {
-        "ROS_DOMAIN_ID": str(DOMAIN),
         "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
         "ROS_LOG_DIR": str(folder),
     }
@@ -53,7 +51,7 @@ class Bridge:
             text=True,
         )
         self.context = rclpy.Context()
-        rclpy.init(context=self.context, domain_id=DOMAIN)
+        rclpy.init(context=self.context)
         self.node = Node("test_bridge", context=self.context)
         self.executor = SingleThreadedExecutor(context=self.context)
         self.executor.add_node(self.node)

@@ -86,7 +86,7 @@ def udp_ports(pid: int) -> set[int]:
 @pytest.mark.parametrize("discovery", ["LOCALHOST", "SUBNET"])
 def test_it_talks_to_processes_with_shared_memory_and_has_none(discovery, monkeypatch):
     """A thread that opens another process's port may sleep 333 ms there, and with it the whole interpreter."""
-    multicast_port = 7400 + 250 * int(os.environ.get("ROS_DOMAIN_ID", "0"))
+    multicast_port = 7400 + 250 * int(os.environ["ROS_DOMAIN_ID"])
     rig = DriverRig()
     monkeypatch.setenv(RANGE, discovery)
     with rig as driver:

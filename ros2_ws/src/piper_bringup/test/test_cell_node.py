@@ -30,7 +30,6 @@ from smp_msgs.srv import ResetEpisode
 
 pytestmark = pytest.mark.live
 
-DOMAIN = 40 + os.getpid() % 60
 PATIENCE_S = 30.0
 LATCHED = QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
@@ -38,7 +37,6 @@ LATCHED = QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 def environment(folder: Path, graphics: str | None) -> dict[str, str]:
     found = os.environ | {
         "SMP_VCAN_DIR": str(folder),
-        "ROS_DOMAIN_ID": str(DOMAIN),
         "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
         "ROS_LOG_DIR": str(folder),
     }
@@ -71,7 +69,7 @@ def running(folder: Path, *parameters: str, graphics: str | None = None) -> Iter
 def listener(monkeypatch) -> Iterator[Node]:
     monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
     context = rclpy.Context()
-    rclpy.init(context=context, domain_id=DOMAIN)
+    rclpy.init(context=context)
     node = Node("test_cell", context=context)
     yield node
     node.destroy_node()

@@ -41,7 +41,6 @@ from smp_msgs.msg import ArmStatus, EpisodeEvent
 
 # Like the other tests of living nodes: processes find each other over DDS, on machines that do other things as well.
 pytestmark = pytest.mark.live
-DOMAIN = 40 + os.getpid() % 60
 PATIENCE_S = 30.0
 LATCHED = QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 PIXELS = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
@@ -57,7 +56,7 @@ class Robot:
 
     def __init__(self) -> None:
         self.context = rclpy.Context()
-        rclpy.init(context=self.context, domain_id=DOMAIN)
+        rclpy.init(context=self.context)
         self.node = Node("robot", context=self.context)
         self.stamps_ns: set[int] = set()
         node = self.node
@@ -186,7 +185,7 @@ def client(robot) -> Iterator[Client]:
 
 
 def environment() -> dict[str, str]:
-    return os.environ | {"ROS_DOMAIN_ID": str(DOMAIN), "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
+    return os.environ | {"ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
 
 
 def command(out: Path, *parameters: str) -> list[str]:

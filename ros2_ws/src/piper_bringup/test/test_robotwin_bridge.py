@@ -14,7 +14,7 @@ import rclpy
 from action_msgs.msg import GoalStatus
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
-from robotwin_bridge_rig import DOMAIN, LATCHED, MODULE, PATIENCE_S, Bridge, command, environment, workers
+from robotwin_bridge_rig import LATCHED, MODULE, PATIENCE_S, Bridge, command, environment, workers
 from robotwin_player import RobotwinPlayer
 from robotwin_rig import TASK, lay
 from rosgraph_msgs.msg import Clock
@@ -194,7 +194,7 @@ def test_ctrl_c_after_an_episode_does_not_wait_for_a_policy_that_does_not_end(br
 
 def test_chunks_that_nobody_looks_at_are_not_kept():
     context, heard = rclpy.Context(), []
-    rclpy.init(context=context, domain_id=DOMAIN)
+    rclpy.init(context=context)
     node, executor = Node("test_match", context=context), SingleThreadedExecutor(context=context)
     try:
         executor.add_node(node)

@@ -30,7 +30,6 @@ from piper_bringup.data import images, names
 from smp_msgs.msg import EpisodeEvent, SafetyEvent, SkillState
 
 pytestmark = pytest.mark.live
-DOMAIN = 40 + os.getpid() % 60
 PATIENCE_S = 40.0
 KEPT = QoSProfile(depth=50, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 GATES = ((0.8125, 0.1875), (0.3125, 0.6875), (0.0625, 0.9375))  # float32 holds them exactly
@@ -44,7 +43,7 @@ class Robot:
 
     def __init__(self) -> None:
         self.context = rclpy.Context()
-        rclpy.init(context=self.context, domain_id=DOMAIN)
+        rclpy.init(context=self.context)
         node = self.node = Node("robot", context=self.context)
         self.episodes = node.create_publisher(EpisodeEvent, names.TOPIC_EPISODE_EVENT, KEPT)
         self.safety = node.create_publisher(SafetyEvent, names.TOPIC_SAFETY_EVENT, KEPT)
@@ -102,7 +101,7 @@ class Robot:
 @contextmanager
 def robot_and(module: str, out: Path, *words: str, display: str = "") -> Iterator[tuple[Robot, subprocess.Popen]]:
     """A robot, and a node that hears it."""
-    hidden = {"DISPLAY": display, "WAYLAND_DISPLAY": "", "ROS_DOMAIN_ID": str(DOMAIN)}
+    hidden = {"DISPLAY": display, "WAYLAND_DISPLAY": ""}
     line = [sys.executable, "-m", f"piper_bringup.{module}", "--ros-args", "-p", f"out:={out}", *words]
     robot = Robot()
     node = subprocess.Popen(line, env=os.environ | hidden, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
@@ -230,7 +229,7 @@ def test_a_folder_that_cannot_be_made_ends_the_start_with_a_sentence(tmp_path):
         "-p",
         f"out:={tmp_path / 'file' / 'out'}",
     ]
-    hidden = {"DISPLAY": "", "WAYLAND_DISPLAY": "", "ROS_DOMAIN_ID": str(DOMAIN)}
+    hidden = {"DISPLAY": "", "WAYLAND_DISPLAY": ""}
     done = subprocess.run(
         line, env=os.environ | hidden, capture_output=True, text=True, timeout=PATIENCE_S, check=False
     )

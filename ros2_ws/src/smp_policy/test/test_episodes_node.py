@@ -185,7 +185,7 @@ def test_a_parking_that_was_stopped_is_begun_again(tmp_path):
 def meddler() -> Iterator[tuple[Node, Callable[[Callable[[], bool]], None]]]:
     """A node, and what waits until something is true of what it hears."""
     context = rclpy.Context()
-    rclpy.init(context=context, domain_id=int(environment()["ROS_DOMAIN_ID"]))
+    rclpy.init(context=context)
     node, executor = Node("meddler", context=context), SingleThreadedExecutor(context=context)
     executor.add_node(node)
 

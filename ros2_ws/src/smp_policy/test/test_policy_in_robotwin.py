@@ -34,7 +34,6 @@ from smp_policy.run.backend_torch import save
 pytestmark = pytest.mark.live
 
 RIG = Path(__file__).parents[2] / "piper_bringup" / "test"
-DOMAIN = 40 + os.getpid() % 60
 PATIENCE_S = 90.0
 TASK = "stack_blocks_two"  # of the fake: solved when the left arm has turned by 0.2 rad
 PROGRAM = (
@@ -72,7 +71,7 @@ class Evaluated:
             policy = [sys.executable, "-c", PROGRAM, *parameters(model=model, world="simulation", **LOCKSTEP), *remaps]
             self.processes = [self._process(line, ends) for line in (bridge, policy)]
             context = rclpy.Context()
-            rclpy.init(context=context, domain_id=DOMAIN)
+            rclpy.init(context=context)
             ends.callback(rclpy.try_shutdown, context=context)
             self.node = Node("test_policy_in_robotwin", context=context)
             ends.callback(self.node.destroy_node)
@@ -92,7 +91,6 @@ class Evaluated:
 
     def _process(self, line: list[str], ends: ExitStack) -> subprocess.Popen:
         environment = os.environ | {
-            "ROS_DOMAIN_ID": str(DOMAIN),
             "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
             "ROS_LOG_DIR": str(self.folder),
             "PYTHONPATH": f"{Path(__file__).parent}:{os.environ.get('PYTHONPATH', '')}",
@@ -186,7 +184,7 @@ def test_run_starts_bridge_policy_and_evaluation_and_ends_with_them(tmp_path):
         "out": tmp_path / "out",
     }
     line = [sys.executable, "-m", "piper_bringup.run", *(w for k, v in options.items() for w in (f"--{k}", str(v)))]
-    environment = os.environ | {"ROS_DOMAIN_ID": str(DOMAIN), "ROS_LOG_DIR": str(tmp_path)}
+    environment = os.environ | {"ROS_LOG_DIR": str(tmp_path)}
     ended = subprocess.run(line, env=environment, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     assert ended.returncode == 0, ended.stdout
     (path,) = (tmp_path / "out").glob("robotwin_*.json")
