@@ -13,13 +13,13 @@ setup build:
 sim: setup
 	@$(activate) && exec python -m piper_bringup.run $(if $(HOLD),--hold) $(ARGS)
 
-# Nodes of one test run must not hear those of another on the same machine. Tests of living nodes run one by one
-# when all others are through, with other tries for what the machine does, and in a worker process that may die:
-# Fast DDS 2.14 can crash while one participant leaves as another one does (spin_node.leave).
+# Nodes of one test run must not hear those of another on the same machine. Tests of living nodes run when all others
+# are through, two at a time, for they mostly wait, with other tries for what the machine does, and in worker processes
+# that may die: Fast DDS 2.14 can crash while one participant leaves as another one does (spin_node.leave).
 test: setup
 	@$(activate) && export ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST ROS_DOMAIN_ID=$$(( $$$$ % 101 + 1 )) \
 	&& $(lint) $(if $(ARGS),&& exec python -m pytest $(ARGS),\
-	&& python -m pytest -n auto --dist worksteal -m "not live" && exec python -m pytest -n 1 --reruns 3 --reruns-delay 2 -m live)
+	&& python -m pytest -n auto --dist worksteal -m "not live" && exec python -m pytest -n 2 --dist loadfile --reruns 3 --reruns-delay 2 -m live)
 
 lint: setup
 	@$(activate) && $(lint)

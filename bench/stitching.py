@@ -67,12 +67,11 @@ def compare(sources: Sequence[Waves | Run], progress: Callable[[], object]) -> d
     found: dict[Key, list[Measure]] = {(span, method): [] for span in LATENCIES_MS for method in METHODS}
     for source in sources:
         t_ns = np.arange(COMMAND_NS, source.until_ns + 1, COMMAND_NS)
-        intent = source.intent(t_ns)
-        start = source.intent(np.array([0]))[0]
+        way, start = source.intent(t_ns), source.intent(np.array([0]))[0]
         for span, method in found:
             timing = timing_of(source.seed, span, source.until_ns)
             motion = Motion(method, start, source.chunk, timing).play(source.until_ns)
-            found[span, method].append(measure(motion, intent))
+            found[span, method].append(measure(motion, source.meant(t_ns, motion), way))
         progress()
     return found
 
@@ -95,15 +94,17 @@ def notes(args: Args, known: dict[Key, list[Measure]], replayed: dict[Key, list[
     parts = [said("known motion", known)]
     if replayed:
         count = len(next(iter(replayed.values())))
-        parts += [said("recorded runs", replayed), f"## {count} recorded closed-loop runs"]
-        parts += [markdown(COLUMNS, table_rows(replayed))]
+        parts += [said("recorded runs", replayed, ("error", "jerk", "way")), f"## {count} recorded closed-loop runs"]
+        parts += [markdown((*COLUMNS, "from the recorded way mrad"), table_rows(replayed, "way"))]
     off_mrad, stride_ms = round(ERROR_RAD * 1e3), STRIDE_NS // 1_000_000
     parts.append(
         f"""First table: {args.seeds} motions of {args.seconds:g} s, 14 joints; a chunk is off by up to {off_mrad} mrad;
 one that is told committed rows goes over from what those are off to its own error by its last row, which is assumed
 (RTC's mask) and kinder than a sampler need be. Second: episodes that the model did in process. It is asked again for
 each method, with the same noise, about objects as they were and arms displaced by what the method's targets differ
-from the recorded ones; what is meant is the model's first row on the recorded way, asked every 50 ms without noise.
+from the recorded ones. What is meant is the model's first row, asked every 50 ms without noise: about the arms where
+the method has them (error), for a policy whose arms are elsewhere means something else, and about the recorded ones
+(distance from the recorded way): arms that are late there and told to go on are longer away.
 Observations are {AGE_MS} ms old when they are at hand; strides {stride_ms} ms, or as long as a chunk takes. Targets
 of the plan, 100 a second, before limits; grippers are metres, counted alike. Extra step: what a period moves beyond
 what is meant. Equal: a paired difference (bootstrap over motions, 95 %) that contains 0, or is below {EQUAL:.0%} of

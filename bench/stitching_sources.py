@@ -50,6 +50,10 @@ class Waves:
         grown = np.clip((t_s - STANDS_S) / ONSET_S, 0.0, 1.0)
         return (size * np.sin(2 * np.pi * hz * t_s + phase) * grown**2 * (3 - 2 * grown)).sum(1)
 
+    def meant(self, t_ns: NDArray[np.int64], _: Floats) -> Floats:
+        """(n, 14) at t_ns (n,), wherever the arms are."""
+        return self.intent(t_ns)
+
     def chunk(self, t_obs_ns: int, target: Floats, committed: Floats | None) -> Floats:
         """(H, 14) rows for an observation of t_obs_ns; equal seeds and stamps draw equal errors."""
         truth = self.intent(t_obs_ns + DT_NS * np.arange(1, HORIZON + 1))
@@ -83,14 +87,23 @@ class Run:
         return (len(self.state) - 1) * DT_NS
 
     @cached_property
-    def _meant(self) -> Plan:
-        """Through the first row that the model finds likeliest, asked at every DT."""
-        rows = np.stack([self._first_row(i) for i in range(len(self.state))])
-        return Plan.through(DT_NS * np.arange(len(rows) + 1), np.vstack([self.target[0], rows]))
+    def _way(self) -> Plan:
+        return self._through(self.target)
 
     def intent(self, t_ns: NDArray[np.int64]) -> Floats:
-        """(n, 14) at t_ns (n,): what the model would do had it just looked, and no noise."""
-        return np.stack([self._meant.at(int(t)) for t in t_ns])
+        """(n, 14) at t_ns (n,): what the model would do on the recorded way had it just looked, and no noise."""
+        return np.stack([self._way.at(int(t)) for t in t_ns])
+
+    def meant(self, t_ns: NDArray[np.int64], motion: Floats) -> Floats:
+        """(n, 14) at t_ns (n,), every COMMAND_NS: as `intent`, but about arms whose set-points are `motion` (n, 14)."""
+        targets = np.vstack([self.target[:1], motion])[:: DT_NS // COMMAND_NS][: len(self.state)]
+        plan = self._through(targets)
+        return np.stack([plan.at(int(t)) for t in t_ns])
+
+    def _through(self, targets: Floats) -> Plan:
+        """Through the first row that the model finds likeliest, asked at every DT with these (T, 14) in force."""
+        rows = np.stack([self._first_row(i, target) for i, target in enumerate(targets)])
+        return Plan.through(DT_NS * np.arange(len(rows) + 1), np.vstack([targets[0], rows]))
 
     def chunk(self, t_obs_ns: int, target: Floats, committed: Floats | None) -> Floats:
         """(H, 14) for the observation of t_obs_ns; the noise is that of the stamp."""
@@ -102,10 +115,10 @@ class Run:
         q = self.state[i] + (target - self.target[i])
         return Query(self.task, q, target, objects=self.slots[i], committed=committed)
 
-    def _first_row(self, i: int) -> Floats:
-        inputs = Policy(self.backend).inputs(self._query(i, self.target[i]))
+    def _first_row(self, i: int, target: Floats) -> Floats:
+        inputs = Policy(self.backend).inputs(self._query(i, target))
         answer = self.backend.infer(inputs._replace(noise=np.zeros_like(inputs.noise)))
-        return self.backend.contract.normaliser.decode(answer.action, self.target[i])[0]
+        return self.backend.contract.normaliser.decode(answer.action, target)[0]
 
 
 def record(backend: Backend, task: str, seed: int) -> Run:

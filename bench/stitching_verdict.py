@@ -20,28 +20,29 @@ Found = Mapping[tuple[tuple[int, int], Method], Sequence["Measure"]]
 class Measure:
     """Of one motion."""
 
-    error: float  # rms over joints and time, rad
+    error: float  # from what is meant, rms over joints and time, rad
     jerk: float  # rms of the third difference, rad/s^3
     steps: tuple[float, float]  # 99.9 % quantile and maximum of what a period moves beyond what is meant, rad
+    way: float  # from what the recorded run meant, rms, rad
 
 
-def measure(motion: Floats, intent: Floats) -> Measure:
-    """motion, intent (C, 14), one row a COMMAND_NS. The first second is left out: both begin at rest there."""
+def measure(motion: Floats, meant: Floats, way: Floats) -> Measure:
+    """motion, meant, way (C, 14), one row a COMMAND_NS. The first second is left out: all begin at rest there."""
     skip = 1_000_000_000 // COMMAND_NS
-    motion, intent = motion[skip:], intent[skip:]
-    error = motion - intent
+    motion, meant, way = motion[skip:], meant[skip:], way[skip:]
+    error = motion - meant
     jerk = np.diff(motion, n=3, axis=0) / (COMMAND_NS * 1e-9) ** 3
     extra = np.abs(np.diff(error, axis=0))
     steps = float(np.quantile(extra, 0.999)), float(extra.max())
-    return Measure(_rms(error), _rms(jerk), steps)
+    return Measure(_rms(error), _rms(jerk), steps, _rms(motion - way))
 
 
 def _rms(x: Floats) -> float:
     return float(np.sqrt(np.square(x).mean()))
 
 
-def table_rows(found: Found) -> list[tuple[str, ...]]:
-    """Lines of the table: means over motions, the largest of the largest steps."""
+def table_rows(found: Found, *more: str) -> list[tuple[str, ...]]:
+    """Lines of the table: means over motions, the largest of the largest steps. more: measures in rad, as columns."""
     rows = []
     for ((low, high), method), all_ in found.items():
         quantile, most = np.mean([m.steps[0] for m in all_]), max(m.steps[1] for m in all_)
@@ -51,14 +52,14 @@ def table_rows(found: Found) -> list[tuple[str, ...]]:
                 method.name,
                 f"{1e3 * quantile:.1f} / {1e3 * most:.1f}",
                 f"{np.mean([m.jerk for m in all_]):.0f}",
-                f"{1e3 * np.mean([m.error for m in all_]):.1f}",
+                *(f"{1e3 * np.mean([getattr(m, what) for m in all_]):.1f}" for what in ("error", *more)),
             )
         )
     return rows
 
 
 def better(found: Found, span: tuple[int, int], what: str) -> list[Method]:
-    """Methods whose `what` ("error" or "jerk") is less than the chosen one's, by more than counts as equal."""
+    """Methods whose `what` ("error", "jerk", "way") is less than the chosen one's, by more than counts as equal."""
     own = [getattr(m, what) for m in found[span, CHOSEN]]
     beaten_by = []
     for method in (method for at, method in found if at == span and method != CHOSEN):
@@ -70,16 +71,19 @@ def better(found: Found, span: tuple[int, int], what: str) -> list[Method]:
     return beaten_by
 
 
-def said(name: str, found: Found) -> str:
+SAID = {"error": "error", "jerk": "jerk", "way": "distance from the recorded way"}
+
+
+def said(name: str, found: Found, measures: Sequence[str] = ("error", "jerk")) -> str:
     """In plain words, latency by latency."""
     lines = [f"**The chosen method, {name}:**", ""]
     for span in dict.fromkeys(at for at, _ in found):
         parts = []
-        for what in ("error", "jerk"):
+        for what in measures:
             others = better(found, span, what)
             rivals = [method.name for method in others if method.mix is None]
             mixed = [method.name for method in others if method.mix is not None]
             word = f"NOT best, less with: {', '.join(rivals)}" if rivals else "best or equal"
-            parts.append(f"{what} {word}" + (f" (of averages, less with: {', '.join(mixed)})" if mixed else ""))
+            parts.append(f"{SAID[what]} {word}" + (f" (of averages, less with: {', '.join(mixed)})" if mixed else ""))
         lines.append(f"- {span[0]} to {span[1]} ms: {'; '.join(parts)}.")
     return "\n".join(lines)

@@ -36,7 +36,7 @@ def play(bench, method, source, span=SPAN, ask=None):
     start = source.intent(np.array([0]))[0]
     motion = bench.methods.Motion(method, start, ask or source.chunk, timing).play(source.until_ns)
     t_ns = np.arange(COMMAND_NS, source.until_ns + 1, COMMAND_NS)
-    return bench.verdict.measure(motion, source.intent(t_ns))
+    return bench.verdict.measure(motion, source.meant(t_ns, motion), source.intent(t_ns))
 
 
 @pytest.mark.parametrize("span", [(5, 15), (60, 140), (220, 300)])
@@ -92,7 +92,7 @@ def test_a_slow_one_is_asked_when_it_is_done(bench):
 
 
 def measures(bench, error: float, jerk: float, count: int = 10):
-    return [bench.verdict.Measure(error + 1e-4 * i, jerk + i, (0.0, 0.0)) for i in range(count)]
+    return [bench.verdict.Measure(error + 1e-4 * i, jerk + i, (0.0, 0.0), 0.0) for i in range(count)]
 
 
 def test_the_verdict_names_who_is_better(bench):
@@ -111,7 +111,7 @@ def test_the_verdict_names_who_is_better(bench):
 
 def test_chance_is_not_taken_for_a_difference(bench):
     rng = np.random.default_rng(0)
-    noisy = [bench.verdict.Measure(0.007 + rng.normal(0, 0.01), 100.0, (0.0, 0.0)) for _ in range(10)]
+    noisy = [bench.verdict.Measure(0.007 + rng.normal(0, 0.01), 100.0, (0.0, 0.0), 0.0) for _ in range(10)]
     found = {(SPAN, bench.methods.CHOSEN): measures(bench, 0.010, 100.0), (SPAN, bench.methods.NAIVE): noisy}
     assert bench.verdict.better(found, SPAN, "error") == []
 
@@ -120,9 +120,24 @@ def test_measures_of_a_known_motion(bench):
     t_s = np.arange(1, 401)[:, None] * COMMAND_NS * 1e-9
     intent = np.zeros((400, 14))
     motion = np.repeat(t_s**3, 14, axis=1)
-    found = bench.verdict.measure(motion + 0.0, intent)
+    found = bench.verdict.measure(motion + 0.0, intent, intent)
     assert found.jerk == pytest.approx(6.0, rel=1e-3)
     jump = intent.copy()
     jump[200:] = 0.01
-    found = bench.verdict.measure(jump, intent)
-    assert found.steps[1] == pytest.approx(0.01) and found.error == pytest.approx(0.01 * np.sqrt(200 / 300))
+    found = bench.verdict.measure(jump, intent, jump)
+    assert (
+        found.steps[1] == pytest.approx(0.01)
+        and found.way == 0.0
+        and found.error == pytest.approx(0.01 * np.sqrt(200 / 300))
+    )
+
+
+def test_what_is_meant_in_a_recorded_run_is_asked_where_the_arms_are(bench, monkeypatch):
+    """A model that wants every joint at 1, and goes a tenth of the way in a row."""
+    monkeypatch.setattr(bench.sources.Run, "_first_row", lambda _, i, target: target + 0.1 * (1.0 - target))
+    target = np.zeros((21, 14))  # recorded
+    run = bench.sources.Run("lift_bar", 0, None, target, np.zeros((21, 1, 1)), target)
+    t_ns = np.arange(COMMAND_NS, run.until_ns + 1, COMMAND_NS)
+    assert np.allclose(run.intent(t_ns)[10:], 0.1)
+    assert np.allclose(run.meant(t_ns, np.zeros((len(t_ns), 14)))[10:], 0.1)
+    assert np.allclose(run.meant(t_ns, np.full((len(t_ns), 14), 0.5))[20:], 0.55)
