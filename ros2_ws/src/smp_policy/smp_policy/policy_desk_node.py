@@ -7,17 +7,16 @@ it. One executor thread cannot do both: rclpy 7.1.6 starves timers while a corou
 from __future__ import annotations
 
 import math
-import threading
 import time
 from collections.abc import Callable
 
 from rclpy.action import ActionServer, CancelResponse
 from rclpy.action.server import ServerGoalHandle
 from rclpy.callback_groups import ReentrantCallbackGroup
-from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor, ShutdownException
 from rclpy.node import Node
 from std_srvs.srv import Trigger
 
+from piper_bringup.aside_node import Aside
 from piper_bringup.data import topics
 from smp_msgs.action import RunPolicy
 from smp_policy.run import messages
@@ -28,7 +27,6 @@ from smp_policy.run.table import ACTION, RELOAD
 
 _THREADS = 4  # a run, one that cancels it, one to say that there is one already, and a reload
 _FEEDBACK_S = 0.1
-_WAKE_S = 0.5
 
 
 class Desk(Node):
@@ -37,7 +35,7 @@ class Desk(Node):
     def __init__(self, pilot: Callable[[], Pilot | None], reload: Callable[[], tuple[bool, str]]) -> None:
         """pilot: whom to ask, None while the node is not active; reload: whether it came off, and a sentence."""
         super().__init__("smp_policy_desk", use_global_arguments=False)  # __node:= is not for it
-        self._pilot, self._reload, self._closed = pilot, reload, False
+        self._pilot, self._reload = pilot, reload
         group = ReentrantCallbackGroup()
         self._server = ActionServer(
             self,
@@ -48,24 +46,12 @@ class Desk(Node):
             cancel_callback=lambda goal: CancelResponse.ACCEPT,
         )
         self.create_service(Trigger, RELOAD, self._on_reload, callback_group=group)
-        self._executor = MultiThreadedExecutor(_THREADS)
-        self._executor.add_node(self)
-        self._thread = threading.Thread(target=self._spin, name="desk", daemon=True)
-        self._thread.start()
+        self._aside = Aside(self, _THREADS)
 
     def close(self) -> None:
         """Answer no more. Runs have ended by then."""
-        self._closed = True
-        self._executor.shutdown(timeout_sec=1.0)
-        self._thread.join(timeout=1.0)
+        self._aside.close()
         self._server.destroy()
-
-    def _spin(self) -> None:
-        while not self._closed:
-            try:
-                self._executor.spin_once(timeout_sec=_WAKE_S)
-            except (ExternalShutdownException, ShutdownException):
-                return
 
     def _run(self, goal: ServerGoalHandle) -> RunPolicy.Result:
         wanted, pilot = goal.request, self._pilot()

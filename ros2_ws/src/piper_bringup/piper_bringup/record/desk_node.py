@@ -6,7 +6,6 @@ end it. One executor thread cannot do both: rclpy 7.1.6 starves timers while a c
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,10 +13,10 @@ from pathlib import Path
 from rclpy.action import ActionServer, CancelResponse
 from rclpy.action.server import ServerGoalHandle
 from rclpy.callback_groups import ReentrantCallbackGroup
-from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor, ShutdownException
 from rclpy.node import Node
 from std_srvs.srv import SetBool, Trigger
 
+from piper_bringup.aside_node import Aside
 from piper_bringup.data import topics
 from piper_bringup.record.recorder import Recorder
 from piper_bringup.record.session import CANCELLED, DISCARDED, SAVED, Order, Result, Session
@@ -28,7 +27,6 @@ ACTION = "/record_episode"
 SAVE, DISCARD = "/recorder/save", "/recorder/discard"
 NOTHING = "nothing is being recorded"
 _THREADS = 4  # the recording, one that ends it, and still one to say that there is one already
-_WAKE_S = 0.5
 
 
 class Desk(Node):
@@ -38,7 +36,6 @@ class Desk(Node):
         """order: what every recording has in common; say: told of every result."""
         super().__init__("recorder_desk", use_global_arguments=False)  # __node:= is not for it
         self._recorder, self._order, self._say = recorder, order, say
-        self._closed = False
         group = ReentrantCallbackGroup()
         self._server = ActionServer(
             self,
@@ -50,24 +47,12 @@ class Desk(Node):
         )
         self.create_service(SetBool, SAVE, self._save, callback_group=group)
         self.create_service(Trigger, DISCARD, self._discard, callback_group=group)
-        self._executor = MultiThreadedExecutor(_THREADS)
-        self._executor.add_node(self)
-        self._thread = threading.Thread(target=self._spin, name="desk", daemon=True)
-        self._thread.start()
+        self._aside = Aside(self, _THREADS)
 
     def close(self) -> None:
         """Answer no more."""
-        self._closed = True
-        self._executor.shutdown(timeout_sec=1.0)
-        self._thread.join(timeout=1.0)
+        self._aside.close()
         self._server.destroy()
-
-    def _spin(self) -> None:
-        while not self._closed:
-            try:
-                self._executor.spin_once(timeout_sec=_WAKE_S)
-            except (ExternalShutdownException, ShutdownException):
-                return
 
     def _record(self, goal: ServerGoalHandle) -> RecordEpisode.Result:
         wanted = goal.request

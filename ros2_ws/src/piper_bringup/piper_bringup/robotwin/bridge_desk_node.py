@@ -8,10 +8,10 @@ from contextlib import contextmanager
 
 import numpy as np
 from rclpy.callback_groups import ReentrantCallbackGroup
-from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor, ShutdownException
 from rclpy.node import Node
 
 from piper_bringup.arm.safety import Mode
+from piper_bringup.aside_node import Aside
 from piper_bringup.data import names
 from piper_bringup.robotwin import units
 from piper_bringup.robotwin.bridge_link_node import Speaker
@@ -24,7 +24,6 @@ from piper_bringup.robotwin.units import NotPiper
 from smp_msgs.srv import BenchmarkExpert, BenchmarkReset, BenchmarkStep, ListTasks
 
 _THREADS = 6  # an evaluation, who cancels it, its run and its chunks, and two who are told that it is busy
-_WAKE_S = 0.5
 CLOSE_S = 5.0  # for an evaluation under way to write its file
 _WRONG = (WorkerError, NotPiper, ValueError)
 
@@ -45,10 +44,7 @@ class Desk(Node):
         ):
             self.create_service(kind, name, serve, callback_group=group)
         self._evaluations = Evaluations(self, group, stage, speaker, settings, self._alone)
-        self._executor = MultiThreadedExecutor(_THREADS)
-        self._executor.add_node(self)
-        self._thread = threading.Thread(target=self._spin, name="desk", daemon=True)
-        self._thread.start()
+        self._aside = Aside(self, _THREADS)
 
     def close(self) -> None:
         """End what goes on, its file whole, and answer no more."""
@@ -57,16 +53,8 @@ class Desk(Node):
         self._stage.close()
         if self._using.acquire(timeout=CLOSE_S):
             self._using.release()
-        self._executor.shutdown(timeout_sec=1.0)
-        self._thread.join(timeout=1.0)
+        self._aside.close()
         self._evaluations.destroy()
-
-    def _spin(self) -> None:
-        while not self._closed or self._using.locked():
-            try:
-                self._executor.spin_once(timeout_sec=_WAKE_S)
-            except (ExternalShutdownException, ShutdownException):
-                return
 
     @contextmanager
     def _alone(self) -> Iterator[None]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 
 from rclpy.callback_groups import ReentrantCallbackGroup
-from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor, ShutdownException
 from rclpy.node import Node
 from std_srvs.srv import Trigger
 
+from piper_bringup.aside_node import Aside
 from piper_bringup.can.rest import Refused
 from piper_bringup.data import names
 from piper_bringup.robotwin.lost import WorkerError
@@ -18,7 +17,6 @@ from piper_bringup.robotwin.units import NotPiper
 from smp_msgs.srv import ResetEpisode
 
 _THREADS = 2  # a reset, and who is told that it goes on
-_WAKE_S = 0.5
 
 
 class Desk(Node):
@@ -27,27 +25,15 @@ class Desk(Node):
     def __init__(self, reset: Callable[[str, int], Begun], clear: Callable[[], None]) -> None:
         """reset: raises Refused, WorkerError, NotPiper, OSError."""
         super().__init__("robotwin_desk", use_global_arguments=False)  # __node:= is not for it
-        self._reset, self._clear, self._closed = reset, clear, False
+        self._reset, self._clear = reset, clear
         group = ReentrantCallbackGroup()
         self.create_service(ResetEpisode, names.SERVICE_RESET_EPISODE, self._on_reset, callback_group=group)
         self.create_service(Trigger, names.SERVICE_CLEAR, self._on_clear, callback_group=group)
-        self._executor = MultiThreadedExecutor(_THREADS)
-        self._executor.add_node(self)
-        self._thread = threading.Thread(target=self._spin, name="desk", daemon=True)
-        self._thread.start()
+        self._aside = Aside(self, _THREADS)
 
     def close(self) -> None:
         """Answer no more."""
-        self._closed = True
-        self._executor.shutdown(timeout_sec=1.0)
-        self._thread.join(timeout=1.0)
-
-    def _spin(self) -> None:
-        while not self._closed:
-            try:
-                self._executor.spin_once(timeout_sec=_WAKE_S)
-            except (ExternalShutdownException, ShutdownException):
-                return
+        self._aside.close()
 
     def _on_reset(self, request: ResetEpisode.Request, response: ResetEpisode.Response) -> ResetEpisode.Response:
         try:
