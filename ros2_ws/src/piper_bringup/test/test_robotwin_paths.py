@@ -57,6 +57,14 @@ def test_a_hand_may_be_turned_by_half_a_turn(paths, hand):
     assert plan["position"][-1, 3] == pytest.approx(3.0 - np.pi)
 
 
+def test_a_hand_that_is_half_a_turn_off_stays_so(paths, hand):
+    turned = START.copy()
+    turned[4] = -1.9  # both that hand and the one that was asked for can be had where it goes
+    plan = paths.plan_path(turned, hand(0.5, yaw=np.pi - 1.9))
+    assert plan["position"][-1, 3] == pytest.approx(-1.9)
+    assert paths.plan_path(START, hand(0.5, yaw=np.pi - 1.9))["position"][-1, 3] == pytest.approx(np.pi - 1.9)
+
+
 def test_a_hand_whose_attitude_is_to_be_held_goes_straight(paths, hand):
     def off_the_line(plan):
         tower, out = plan["position"][:, 0], 0.3 + plan["position"][:, 1]

@@ -21,6 +21,7 @@ _PHYSICS_S = 1.0 / 250.0
 _SPEED = 1.5  # mplib goes at up to 1 rad/s and 1 rad/s2; so many times as fast is 1.5, as our driver allows, and 2.25
 _TRIES = 20  # random places of the joints to search from, beside where they are
 _TOLERANCE = 1e-3  # of a pose: metres, and the length of a difference of quaternions
+_ALIKE = np.cos(0.25)  # of two quaternions whose hands are less than half a radian apart
 _STEP_M = 0.01  # between the poses of a hand that goes straight
 _TURNED_OVER_RAD = 0.5  # a joint that turns further within one such step has taken another way
 _GRASP_M, _LIFT_M = 0.09, 0.08  # how far most of RoboTwin's tasks go on from where a grasp begins
@@ -48,7 +49,8 @@ class Paths:
         if constraint_pose is not None:
             places = self._straight(start, goal)
         else:
-            places = self._to(start, goal) or self._to(start, goal * self._half_turn)
+            either = self._as_it_is(start, goal)
+            places = self._to(start, either[0]) or self._to(start, either[1])
         return self._timed(start, places) if places else {"status": "Failure"}
 
     def plan_batch(self, now: Sequence[float], targets: Sequence[Any], **_: Any) -> dict[str, Any]:
@@ -78,6 +80,15 @@ class Paths:
             place = places[-1]
         return True
 
+    def _hand(self, joints: Floats) -> Any:
+        self._arm.pinocchio_model.compute_forward_kinematics(joints)
+        return self._arm.pinocchio_model.get_link_pose(self._arm.move_group_link_id)
+
+    def _as_it_is(self, start: Floats, goal: Any) -> tuple[Any, Any]:
+        """`goal`, and half a turn from it; the other way round where the hand is already turned like that."""
+        turned = goal * self._half_turn
+        return (turned, goal) if abs(np.dot(self._hand(start).q, turned.q)) > _ALIKE else (goal, turned)
+
     def _to(self, start: Floats, goal: Any) -> list[Floats]:
         """The place of the joints that has the hand at `goal` and is nearest to `start`; empty if none was found."""
         low, high = np.clip(self._arm.joint_limits, -np.pi, np.pi).T
@@ -87,9 +98,7 @@ class Paths:
 
     def _straight(self, start: Floats, goal: Any) -> list[Floats]:
         """Places of the joints along the straight way of the hand to `goal`; empty where there is none."""
-        self._arm.pinocchio_model.compute_forward_kinematics(start)
-        here = self._arm.pinocchio_model.get_link_pose(self._arm.move_group_link_id)
-        goal = max(goal, goal * self._half_turn, key=lambda pose: abs(np.dot(here.q, pose.q)))
+        here, goal = self._hand(start), self._as_it_is(start, goal)[0]
         sign = 1.0 if np.dot(here.q, goal.q) >= 0 else -1.0
         places = [start]
         count = max(1, int(np.ceil(np.linalg.norm(goal.p - here.p) / _STEP_M)))
@@ -104,14 +113,13 @@ class Paths:
 
     def _at(self, guess: Floats, start: Floats, goal: Any) -> Floats | None:
         """Joints with the hand at `goal`, searched from `guess`; those of the gripper are as in `start`."""
-        arm, hand = self._arm, self._arm.move_group_link_id
-        found, reached, _ = arm.pinocchio_model.compute_IK_CLIK(hand, goal, guess, [])
+        arm = self._arm
+        found, reached, _ = arm.pinocchio_model.compute_IK_CLIK(arm.move_group_link_id, goal, guess, [])
         if not reached or not arm.wrap_joint_limit(found):
             return None
         place = start.copy()
         place[arm.move_group_joint_indices] = found[arm.move_group_joint_indices]
-        arm.pinocchio_model.compute_forward_kinematics(place)
-        return place if goal.distance(arm.pinocchio_model.get_link_pose(hand)) < _TOLERANCE else None
+        return place if goal.distance(self._hand(place)) < _TOLERANCE else None
 
     def _timed(self, start: Floats, places: list[Floats]) -> dict[str, Any]:
         path = np.array([start, *places])[:, self._arm.move_group_joint_indices]
