@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from robotwin_bridge_rig import LATCHED, Bridge, workers
 from robotwin_player import RobotwinPlayer
-from robotwin_rig import TASK, genuine
+from robotwin_rig import PIPERS, TASK, genuine
 from sensor_msgs.msg import Image, JointState
 
 from piper_bringup.data import images, names
@@ -69,6 +69,24 @@ def test_the_expert_by_hand_and_an_end_by_ctrl_c(place, bridge):
     assert len(workers(bridge.root)) == 1
     said = bridge.end()
     assert bridge.process.returncode == 0 and "Traceback" not in said and workers(bridge.root) == []
+
+
+def test_without_cuda_the_expert_solves_what_it_was_seen_to_solve_and_hands_go_where_they_are_told(place):
+    if "planner:=mplib" not in place.parameters:
+        pytest.skip("ROBOTWIN_ARGUMENTS names another planner")
+    wanted = {"task": TASK, "embodiment": PIPERS}
+    with place.link() as link:
+        assert link.start(LIMIT_S)["planner"] == "mplib"
+        seed = link.call("reset", LIMIT_S, seed=100000, expert_check=True, max_skipped=50, **wanted)["seed"]
+        before = link.call("reset", LIMIT_S, seed=seed, expert_check=False, **wanted)["observation"]
+        hands = [np.array(pose) for pose in before["ee_poses"]]
+        hands[0][2] -= 0.05
+        after = link.call("step", LIMIT_S, action=np.r_[hands[0], 1.0, hands[1], 1.0], type="ee")["observation"]
+        for there, told in zip(after["ee_poses"], hands, strict=True):
+            assert there[:3] == pytest.approx(told[:3], abs=0.005)
+        link.call("reset", LIMIT_S, seed=seed, expert_check=False, **wanted)
+        done = link.call("expert", LIMIT_S)
+    assert done["plan_success"] and done["success"]
 
 
 def test_an_evaluation_is_judged_by_the_program(bridge):

@@ -274,6 +274,17 @@ def test_without_a_planner_actions_go_on_and_only_planning_fails(tmp_path):
             start(link, task="handover_mic", expert_check=True, max_skipped=0)
 
 
+def test_with_mplib_in_place_of_curobo_the_expert_and_poses_of_hands_are_planned(tmp_path):
+    with lay(tmp_path / "fake", "main").link("--planner", "mplib") as link:
+        assert link.start(PATIENCE_S)["planner"] == "mplib"
+        assert start(link, task="handover_mic", expert_check=True, max_skipped=0)["seed"] == 100000
+        other_arm = [0.0, 0.0, 0.9, 1.0, 0.0, 0.0, 0.0, 1.0]
+        there = link.call("step", PATIENCE_S, action=np.array([0.3, -0.15, 0.9, 1, 0, 0, 0, 1, *other_arm]), type="ee")
+        assert there["observation"]["targets"][0] == pytest.approx(np.pi / 4, abs=1e-3) and there["steps"] > 50
+        far = link.call("step", PATIENCE_S, action=np.array([3.0, 0.0, 0.9, 1, 0, 0, 0, 1, *other_arm]), type="ee")
+        assert far["steps"] == 50 and far["observation"]["targets"][0] == there["observation"]["targets"][0]
+
+
 def test_another_shader_draws_in_place_of_the_ray_tracer_and_is_said(tmp_path):
     with lay(tmp_path / "fake", "main").link("--shader", "default") as link:
         about = link.start(PATIENCE_S)

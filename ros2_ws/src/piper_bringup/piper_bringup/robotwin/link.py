@@ -41,7 +41,7 @@ WORKER = Path(__file__).with_name("worker.py")
 class Link:
     """A worker for the RoboTwin checkout `root`, run by `python` of the environment that RoboTwin is installed in.
 
-    `worker_arguments` go to worker.py as they are: --shader default, --planner none. `worker`: another program that
+    `worker_arguments` go to worker.py as they are: --shader default, --planner mplib. `worker`: another program that
     speaks the protocol, in place of worker.py. Nothing is started before `start`.
     """
 

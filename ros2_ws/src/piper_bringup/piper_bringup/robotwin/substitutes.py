@@ -1,7 +1,8 @@
 """What a machine without an NVIDIA GPU lacks, replaced: RoboTwin's ray tracer and CuRobo, its planner of paths.
 
-Both change what an evaluation means, so hello says which are in use. Without CuRobo there is no expert and no `ee`
-action; `qpos` actions need none. Python 3.10, standard library only: the worker imports it.
+Both change what an evaluation means, so hello says which are in use. RoboTwin's other planner, mplib, can stand in for
+CuRobo: see `paths`. Without either there is no expert and no `ee` action; `qpos` actions need none. Python 3.10,
+standard library only: the worker imports it.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from types import ModuleType
 from typing import Any
 
 SHADERS = ("rt", "default")
-PLANNERS = ("curobo", "none")
+PLANNERS = ("curobo", "mplib", "none")
 _CUROBO = {  # what envs/robot/planner.py imports
     "curobo": (),
     "curobo.types": (),
@@ -59,7 +60,7 @@ class Substitutes:
 
     def before_import(self) -> None:
         """Before anything of RoboTwin is imported. Raises ImportError where sapien is needed and missing."""
-        if self.planner == "none":
+        if self.planner != PLANNERS[0]:
             _hide_curobo()
         if self.shader != SHADERS[0]:
             render = importlib.import_module("sapien.render")
@@ -67,10 +68,12 @@ class Substitutes:
             render.set_camera_shader_dir = lambda _: choose(self.shader)
 
     def after_import(self) -> None:
-        """After a task was imported, and its planners with it: planning is one clear error, not one of CUDA."""
-        planner = sys.modules.get("envs.robot.planner")
+        """After a task was imported, and its planners with it: planning is mplib's, or a clear error."""
+        planner, robot = (sys.modules.get(f"envs.robot.{name}") for name in ("planner", "robot"))
         if self.planner == "none" and planner is not None:
             planner.CuroboPlanner.plan_path = planner.CuroboPlanner.plan_batch = _no_path
+        if self.planner == "mplib" and robot is not None:
+            importlib.import_module("piper_bringup.robotwin.paths").plan_with_mplib(robot)
 
 
 def _no_path(*_: Any, **__: Any) -> None:

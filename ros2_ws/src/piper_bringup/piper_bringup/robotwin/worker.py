@@ -1,6 +1,6 @@
 """RoboTwin 2.0 in its own environment, asked over a socket; `link.py` starts this and is the other end.
 
-    python worker.py --root ROBOTWIN_ROOT --socket PATH [--shader default] [--planner none]
+    python worker.py --root ROBOTWIN_ROOT --socket PATH [--shader default] [--planner mplib]
 
 Runs in the Python that RoboTwin is installed in (3.10, no ROS), which also needs numpy, PyYAML and msgpack. Somebody
 listens at PATH. What the program prints, its C code included, goes to stderr. Ends when the other end does.
@@ -30,7 +30,8 @@ def main() -> None:
     parser.add_argument("--root", type=Path, required=True, help="folder of the RoboTwin checkout")
     parser.add_argument("--socket", required=True, help="where somebody listens for this worker")
     parser.add_argument("--shader", choices=SHADERS, default=SHADERS[0], help="default: no ray tracing")
-    parser.add_argument("--planner", choices=PLANNERS, default=PLANNERS[0], help="none: no expert, no ee actions")
+    planners = "mplib: without CUDA; none: no expert, no ee actions"
+    parser.add_argument("--planner", choices=PLANNERS, default=PLANNERS[0], help=planners)
     arguments = parser.parse_args()
     root = arguments.root.resolve()
     commands = Commands(root, Substitutes(arguments.shader, arguments.planner))

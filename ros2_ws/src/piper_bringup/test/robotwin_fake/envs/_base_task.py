@@ -88,7 +88,8 @@ class Base_Task:
         os.write(1, b"from C\r")
         self._go_wrong()
         if action_type == "ee":
-            raise AttributeError("'Robot' object has no attribute 'left_planner'")
+            self.follow(self.robot.left_plan_path(action[:7]))
+            return
         start = np.array(self.robot.get_left_arm_jointState() + self.robot.get_right_arm_jointState())
         arms = [i for i in range(len(start)) if i not in (6, 13)]
         far = np.abs(action - start)[arms].max()
@@ -105,6 +106,14 @@ class Base_Task:
                 self.eval_success = True
                 self.get_obs()
                 return
+
+    def follow(self, plan):
+        """A planned path of the left arm; where there is none it stands still for a while."""
+        planned = plan["status"] == "Success"
+        for row in range(len(plan["position"]) if planned else 50):
+            if planned:
+                self.robot.set_arm_joints(plan["position"][row], plan["velocity"][row], "left")
+            self.scene.step()
 
     def _go_wrong(self):
         if self.seed % 10 == 7:

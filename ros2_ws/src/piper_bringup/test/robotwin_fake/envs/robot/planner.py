@@ -11,5 +11,5 @@ class CuroboPlanner:
         self.motion_gen = MotionGen(MotionGenConfig.load_from_robot_config(yml_path, interpolation_dt=1 / 250))
         self.motion_gen.warmup()
 
-    def plan_path(self, target):
-        return self.motion_gen.plan_single(Pose.from_list(target), MotionGenPlanConfig(max_attempts=10))
+    def plan_path(self, now, target, constraint_pose=None, arms_tag=None):
+        return self.motion_gen.plan_single(Pose.from_list([*target.p, *target.q]), MotionGenPlanConfig(max_attempts=10))
