@@ -31,6 +31,7 @@ ROSDEP = {
 NO_ROSDEP_KEY = {"lz4", "mcap", "onnx", "onnxruntime", "piper_sdk", "rosbags"}
 NO_ROSDEP_KEY |= {"safetensors", "torch", "tyro", "zstandard"}
 OPTIONAL = {"rerun"}  # half a gigabyte; the one program that needs it says how to install it
+OPTIONAL |= {"mplib"}  # RoboTwin's, in whose own Python the file that imports it runs
 
 
 def imported(package: str) -> set[str]:
