@@ -13,11 +13,11 @@ setup build:
 sim: setup
 	@$(activate) && exec python -m piper_bringup.run $(if $(HOLD),--hold) $(ARGS)
 
-# Nodes of one test run must not hear those of another on the same machine. Tests of living nodes run when all others
-# are through, two at a time, for they mostly wait, with other tries for what the machine does, and in worker processes
-# that may die: Fast DDS 2.14 can crash while one participant leaves as another one does (spin_node.leave).
+# Tests of living nodes run when all others are through, two at a time, for they mostly wait, each in a ROS domain of its
+# worker (conftest.py), with other tries for what the machine does, and in worker processes that may die: Fast DDS 2.14
+# can crash while one participant leaves as another one does (spin_node.leave).
 test: setup
-	@$(activate) && export ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST ROS_DOMAIN_ID=$$(( $$$$ % 101 + 1 )) \
+	@$(activate) && export ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST \
 	&& $(lint) $(if $(ARGS),&& exec python -m pytest $(ARGS),\
 	&& python -m pytest -n auto --dist worksteal -m "not live" && exec python -m pytest -n 2 --dist loadfile --reruns 3 --reruns-delay 2 -m live)
 

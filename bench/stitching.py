@@ -102,12 +102,12 @@ def notes(args: Args, known: dict[Key, list[Measure]], replayed: dict[Key, list[
 one that is told committed rows goes over from what those are off to its own error by its last row, which is assumed
 (RTC's mask) and kinder than a sampler need be. Second: episodes that the model did in process. It is asked again for
 each method, with the same noise, about objects as they were and arms displaced by what the method's targets differ
-from the recorded ones. What is meant is the model's first row, asked every 50 ms without noise: about the arms where
-the method has them (error), for a policy whose arms are elsewhere means something else, and about the recorded ones
-(distance from the recorded way): arms that are late there and told to go on are longer away.
+from the recorded ones. What is meant is the model's first row, asked every 50 ms without noise. The error is from what
+is meant where the method has the arms, for a policy whose arms are elsewhere means something else: it tells what a
+method does within 50 ms, not how far it has come away. That is the last column: from what is meant on the recorded way.
 Observations are {AGE_MS} ms old when they are at hand; strides {stride_ms} ms, or as long as a chunk takes. Targets
 of the plan, 100 a second, before limits; grippers are metres, counted alike. Extra step: what a period moves beyond
-what is meant. Equal: a paired difference (bootstrap over motions, 95 %) that contains 0, or is below {EQUAL:.0%} of
+what the way does. Equal: a paired difference (bootstrap over motions, 95 %) that contains 0, or is below {EQUAL:.0%} of
 the other's mean. Averages are shown and not chosen: they turn two ways around something into one through it, which
 neither table has."""
     )

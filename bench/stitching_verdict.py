@@ -22,7 +22,7 @@ class Measure:
 
     error: float  # from what is meant, rms over joints and time, rad
     jerk: float  # rms of the third difference, rad/s^3
-    steps: tuple[float, float]  # 99.9 % quantile and maximum of what a period moves beyond what is meant, rad
+    steps: tuple[float, float]  # 99.9 % quantile and maximum of what a period moves beyond what the way does, rad
     way: float  # from what the recorded run meant, rms, rad
 
 
@@ -30,11 +30,10 @@ def measure(motion: Floats, meant: Floats, way: Floats) -> Measure:
     """motion, meant, way (C, 14), one row a COMMAND_NS. The first second is left out: all begin at rest there."""
     skip = 1_000_000_000 // COMMAND_NS
     motion, meant, way = motion[skip:], meant[skip:], way[skip:]
-    error = motion - meant
     jerk = np.diff(motion, n=3, axis=0) / (COMMAND_NS * 1e-9) ** 3
-    extra = np.abs(np.diff(error, axis=0))
+    extra = np.abs(np.diff(motion - way, axis=0))  # what is meant follows a jump, and would show it twice
     steps = float(np.quantile(extra, 0.999)), float(extra.max())
-    return Measure(_rms(error), _rms(jerk), steps, _rms(motion - way))
+    return Measure(_rms(motion - meant), _rms(jerk), steps, _rms(motion - way))
 
 
 def _rms(x: Floats) -> float:

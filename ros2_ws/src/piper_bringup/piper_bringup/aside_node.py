@@ -1,4 +1,7 @@
-"""A node that is served beside the one whose process it is in: its callbacks may wait, the others' must not."""
+"""A node that is served beside the one whose process it is in: its callbacks may wait, the others' must not.
+
+The driver's services have a thread of their own kind (`arm/services_node.py`), in real time and through every failure.
+"""
 
 from __future__ import annotations
 

@@ -89,9 +89,10 @@ def test_a_path_that_finds_no_timing_is_none(paths, hand):
     assert paths.plan_path(start, hand(-0.2, 0.4, yaw=1.0)) == {"status": "Failure"}
 
 
-def test_a_path_to_where_the_hand_is_has_one_step(paths, hand):
+def test_a_path_to_where_the_hand_is_stands_as_long_as_robotwin_does(paths, hand):
     plan = paths.plan_path(START, hand(0.4))
-    assert plan["status"] == "Success" and plan["position"].shape == (1, 6) and not plan["velocity"].any()
+    assert plan["status"] == "Success" and plan["position"].shape == (50, 6) and not plan["velocity"].any()
+    assert plan["position"] == pytest.approx(np.tile(START[1:], (50, 1)))
 
 
 def test_a_grasp_begins_only_where_the_hand_can_go_on(paths, hand):

@@ -125,19 +125,18 @@ def test_measures_of_a_known_motion(bench):
     jump = intent.copy()
     jump[200:] = 0.01
     found = bench.verdict.measure(jump, intent, jump)
-    assert (
-        found.steps[1] == pytest.approx(0.01)
-        and found.way == 0.0
-        and found.error == pytest.approx(0.01 * np.sqrt(200 / 300))
-    )
+    assert found.way == 0.0 and found.steps[1] == 0.0
+    found = bench.verdict.measure(jump, intent, intent)
+    assert found.steps[1] == pytest.approx(0.01) and found.error == pytest.approx(0.01 * np.sqrt(200 / 300))
 
 
 def test_what_is_meant_in_a_recorded_run_is_asked_where_the_arms_are(bench, monkeypatch):
-    """A model that wants every joint at 1, and goes a tenth of the way in a row."""
-    monkeypatch.setattr(bench.sources.Run, "_first_row", lambda _, i, target: target + 0.1 * (1.0 - target))
-    target = np.zeros((21, 14))  # recorded
-    run = bench.sources.Run("lift_bar", 0, None, target, np.zeros((21, 1, 1)), target)
+    """A model that wants every joint 7 further on than its set-point in force, DT later."""
+    monkeypatch.setattr(bench.sources.Run, "_first_row", lambda _, i, target: target + 7.0)
+    recorded = np.zeros((21, 14))
+    run = bench.sources.Run("lift_bar", 0, None, recorded, np.zeros((21, 1, 1)), recorded)
     t_ns = np.arange(COMMAND_NS, run.until_ns + 1, COMMAND_NS)
-    assert np.allclose(run.intent(t_ns)[10:], 0.1)
-    assert np.allclose(run.meant(t_ns, np.zeros((len(t_ns), 14)))[10:], 0.1)
-    assert np.allclose(run.meant(t_ns, np.full((len(t_ns), 14), 0.5))[20:], 0.55)
+    assert run.intent(t_ns)[20:] == pytest.approx(np.full((len(t_ns) - 20, 14), 7.0))
+    ramp = np.repeat(t_ns[:, None] / DT_NS, 14, axis=1)  # set-points go on by 1 a row, and are i at i DT
+    rows = run.meant(t_ns, ramp)[DT_NS // COMMAND_NS - 1 :: DT_NS // COMMAND_NS]  # at DT, 2 DT ..
+    assert rows[:, 0] == pytest.approx(np.arange(len(rows)) + 7.0)

@@ -25,6 +25,7 @@ _ALIKE = np.cos(0.25)  # of two quaternions whose hands are less than half a rad
 _STEP_M = 0.01  # between the poses of a hand that goes straight
 _TURNED_OVER_RAD = 0.5  # a joint that turns further within one such step has taken another way
 _GRASP_M, _LIFT_M = 0.09, 0.08  # how far most of RoboTwin's tasks go on from where a grasp begins
+_STAND = 50  # steps of a path to where the arm is, as RoboTwin has it for qpos: grippers move meanwhile
 
 
 class Paths:
@@ -57,7 +58,8 @@ class Paths:
         """The same to each of `targets`: lists of status (Success or Failure), position and velocity.
 
         RoboTwin chooses among these where a grasp begins, and looks no further: so a target counts as reached only
-        where the hand can go on from it, ahead and then up.
+        where the hand can go on from it, ahead and then up. Of tasks that begin nearer, grasps that could be reached
+        are refused with the others.
         """
         start, plans = np.asarray(now, float), []
         for target in targets:
@@ -114,6 +116,7 @@ class Paths:
     def _at(self, guess: Floats, start: Floats, goal: Any) -> Floats | None:
         """Joints with the hand at `goal`, searched from `guess`; those of the gripper are as in `start`."""
         arm = self._arm
+        guess = np.clip(guess, *np.transpose(arm.joint_limits))  # of a finger a little beyond its end nothing is found
         found, reached, _ = arm.pinocchio_model.compute_IK_CLIK(arm.move_group_link_id, goal, guess, [])
         if not reached or not arm.wrap_joint_limit(found):
             return None
@@ -124,7 +127,8 @@ class Paths:
     def _timed(self, start: Floats, places: list[Floats]) -> dict[str, Any]:
         path = np.array([start, *places])[:, self._arm.move_group_joint_indices]
         if np.abs(path - path[0]).max() < 1e-4:  # nothing that could be timed
-            return {"status": "Success", "position": path[-1:], "velocity": np.zeros_like(path[-1:])}
+            stand = np.repeat(path[-1:], _STAND, axis=0)
+            return {"status": "Success", "position": stand, "velocity": np.zeros_like(stand)}
         try:
             _, position, velocity, _, _ = self._arm.TOPP(path, _PHYSICS_S * _SPEED)
         except RuntimeError:
