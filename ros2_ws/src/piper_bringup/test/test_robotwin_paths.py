@@ -77,6 +77,13 @@ def test_a_hand_whose_attitude_is_to_be_held_goes_straight(paths, hand):
     assert held["position"][:, 0] + held["position"][:, 3] == pytest.approx(0.0, abs=0.01)
 
 
+def test_a_finger_a_little_beyond_its_end_stops_no_straight_path(paths, hand):
+    start = START.copy()
+    start[0] = 0.045  # of 0.04
+    plan = paths.plan_path(start, hand(0.4, 0.3), constraint_pose=[1, 1, 1, 0, 0, 0])
+    assert plan["status"] == "Success"
+
+
 def test_no_path_leads_out_of_reach(paths, hand):
     for target in (hand(0.9), hand(0.5, tilt=0.3)):
         assert paths.plan_path(START, target) == {"status": "Failure"}

@@ -51,7 +51,7 @@ class Model:
         tower = np.arctan2(goal.p[1], goal.p[0])
         yaw = 2 * np.arctan2(goal.q[3], goal.q[0])
         turn = (yaw - tower + np.pi) % (2 * np.pi) - np.pi
-        found = np.array([0.9, tower, np.hypot(*goal.p[:2]) - 0.3, goal.p[2], turn, *np.array(guess)[5:]])
+        found = np.array([guess[0], tower, np.hypot(*goal.p[:2]) - 0.3, goal.p[2], turn, *np.array(guess)[5:]])
         return found, bool(np.abs(goal.q[1:3]).max() < 1e-9), 0.0
 
 
@@ -74,7 +74,7 @@ class Planner:
         self.move_group_joint_indices, self.move_group_link_id = [1, 2, 3, 4, 5, 6], 6
 
     def wrap_joint_limit(self, q):
-        return bool((q[1:] >= LOW[1:] - 1e-3).all() and (q[1:] <= HIGH[1:] + 1e-3).all())
+        return bool((q >= LOW - 1e-3).all() and (q <= HIGH + 1e-3).all())  # fingers too
 
     def TOPP(self, path, step=0.1, verbose=False):
         """At 1 rad/s throughout."""
