@@ -14,6 +14,7 @@ from piper_bringup.data import names, robotwin
 from piper_bringup.image_message import image
 from smp_msgs.msg import EpisodeEvent
 from smp_policy.run.chunk import BLEND_NS, BRAKE_ROWS, COMMIT_NS
+from smp_policy.run.jumps import GRACE_NS, Jumps
 from smp_policy.run.session import State, Why
 
 
@@ -160,6 +161,21 @@ def test_in_lockstep_a_picture_that_is_drawn_alike_again_and_again_is_not_frozen
         world.q[0] += 0.02
         world.run(0.2)
     assert "frozen" not in world.pilot.session.text and len(world.sent) >= 10
+
+
+def test_in_lockstep_silence_is_said_only_once_the_clock_has_stood_still_for_a_while():
+    real_ns = [0]
+    world = World(lockstep=True, driver__commit_s=0.0, latency__delivery_s=0.0)
+    world.pilot._jumps = Jumps(lambda: real_ns[0])
+    world.flying()
+    world.silent |= {"joint_states", "piper_driver"}
+    for _ in range(3):  # chunks of three seconds of simulated time, and messages are on their way
+        world.pass_ns(3_000 * MS)
+        world.pilot.step()
+        assert Why.DRIVER_SILENT not in world.reasons() and Why.OBSERVATION_STALE not in world.reasons()
+    real_ns[0] = GRACE_NS
+    world.pilot.step()
+    assert world.reasons()[-1] == Why.DRIVER_SILENT and world.pilot.session.state == State.WAITING
 
 
 def test_inference_slower_than_a_chunk_is_said_and_sends_nothing_until_it_is_fast():

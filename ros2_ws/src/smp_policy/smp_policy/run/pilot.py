@@ -22,6 +22,7 @@ from smp_policy.run.contract import ContractError
 from smp_policy.run.due import Due
 from smp_policy.run.following import Following
 from smp_policy.run.inference import Inference
+from smp_policy.run.jumps import Jumps
 from smp_policy.run.policy import Floats, Policy
 from smp_policy.run.runs import Link, Run, Told
 from smp_policy.run.senses import Senses
@@ -41,7 +42,7 @@ class Pilot:
 
         lockstep: RoboTwin's clock stands still while a chunk is computed, and its arms stand where they are observed.
         """
-        self._lockstep = lockstep
+        self._lockstep, self._jumps = lockstep, Jumps()
         self.settings, self.senses = settings, Senses(policy.contract, settings, drawn=lockstep)
         self.session = Session(link.say, round(settings.timeouts__driver_s * 1e9))
         self.latency = Latency(first_ns)
@@ -180,6 +181,8 @@ class Pilot:
 
     def _wait(self, run: Run, trouble: Trouble, now_ns: int) -> None:
         self._following.waits()
+        if self._lockstep and self._jumps.is_new(now_ns):
+            return
         if (ending := self.session.wait(trouble, now_ns)) is not None:
             self._finish(run, ending)
 
