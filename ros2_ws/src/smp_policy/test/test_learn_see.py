@@ -8,25 +8,27 @@ import numpy as np
 import pytest
 import torch
 from learn_rig import TASKS, dataset
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from piper_bringup.cell.kinematics import forward
 from piper_bringup.data import names
 from piper_bringup.data.episode import EpisodeError, read, write
 from smp_policy.learn import data as demonstrations
-from smp_policy.learn import eyes, finetune, journal, see, train
+from smp_policy.learn import export, eyes, finetune, journal, see, train
 from smp_policy.learn import pictures as album
 from smp_policy.learn.augment import shifted
 from smp_policy.learn.checkpoint import CheckpointError
+from smp_policy.learn.eyes import Eyes
 from smp_policy.learn.keyposes import keyposes, turns
 from smp_policy.learn.loop import displaced
 from smp_policy.learn.normalise import fit
 from smp_policy.learn.segments import SegmentSampler
-from smp_policy.run.backend_torch import TorchBackend
+from smp_policy.run.backend_torch import TorchBackend, load
 from smp_policy.run.contract import ContractError
+from smp_policy.run.open import open_policy
 from smp_policy.run.policy import Policy, Query
 from smp_policy.smp import config as presets
-from smp_policy.smp.encoder import Encoder
+from smp_policy.smp.encoder import Encoder, Observation
 
 torch.set_num_threads(1)
 SEES = replace(presets.tiny().encoder, cameras=3)
@@ -46,7 +48,7 @@ def folder(tmp_path_factory):
 
 def test_eyes_learn_to_tell_where_things_are(folder):
     data = demonstrations.load([folder / "data"])
-    slots = fit(data, with_target=False).slots(data.objects)[:, :1, list(see.TOLD)]
+    slots = fit(data, with_target=False).slots(data.objects)[:, :1, list(see.TOLD[1:])]
     rows = journal.read(folder / "eyes")
     assert rows[-1]["loss"] < 0.5 * slots.var(axis=0).mean()  # of one who always says the mean
     assert np.isfinite(rows[-1]["off_mm"])
@@ -83,7 +85,8 @@ def test_a_policy_is_trained_on_what_frozen_eyes_see_and_then_with_them(folder):
     )  # fmt: skip
     contract = train.run(staged)
     assert contract.cameras == names.CAMERAS
-    taught, model = load_file(folder / "eyes" / eyes.FILE), load_file(folder / "model" / "model.safetensors")
+    model = load_file(folder / "model" / "model.safetensors")
+    taught = {k: v for k, v in load_file(folder / "eyes" / eyes.FILE).items() if not k.startswith(eyes.TELL)}
     assert all(torch.equal(value, model[f"encoder.cameras.{name}"]) for name, value in taught.items())
     joint = finetune.Args(folder / "model", (folder / "data",), folder / "joint", steps=3, batch=2, device="cpu")
     finetune.run(replace(joint, out=folder / "alone", eyes_stay=True))
@@ -103,7 +106,83 @@ def test_what_the_eyes_see_is_what_the_encoder_sees_in_pictures(folder):
     eyes.load_cameras(encoder, folder / "eyes")
     pictures = np.random.default_rng(0).integers(0, 255, (5, 3, 3, 96, 96)).astype(np.uint8)
     direct = encoder.look(torch.as_tensor(pictures)).detach().numpy()
-    assert np.abs(eyes.look_at(encoder, pictures, "cpu") - direct).max() < 0.05 * np.abs(direct).max()  # bfloat16
+    data = demonstrations.load([folder / "data"])
+    looked = eyes.look_at(encoder, pictures, "cpu", data, fit(data, with_target=False))
+    assert np.abs(looked - direct).max() < 0.05 * np.abs(direct).max()  # bfloat16
+
+
+def told_args(folder, **changes):
+    config = replace(presets.tiny(), encoder=replace(SEES, proprio=28))
+    args = train.Args(
+        (folder / "data",), folder / "told", tasks=TASKS[1:], steps=4, batch=4, held_out=1, device="cpu", config=config,
+        eyes=folder / "eyes", told=True,
+    )  # fmt: skip
+    return replace(args, **changes)
+
+
+def test_a_policy_of_one_of_their_tasks_is_given_what_eyes_tell_and_nothing_else(folder):
+    contract = train.run(told_args(folder))
+    assert contract.config.encoder.told == (4, 11)
+    data = demonstrations.load([folder / "data"])
+    taught = Eyes(replace(SEES, tasks=2), (4, 11))
+    checkpoint = torch.load(folder / "eyes" / "checkpoint.pt", weights_only=False)
+    taught.load_state_dict(checkpoint["ema"]["shadow"])
+    rows = np.flatnonzero(np.repeat(data.task, np.diff(data.first)) == 1)[:7]
+    pictures = torch.as_tensor(album.pictures(data.paths, names.CAMERAS, folder / "album", processes=1)[rows])
+    joints = fit(data, with_target=False).proprio(data.state, data.target)[rows]
+    slots = taught(pictures, torch.ones(7, dtype=torch.int64), torch.as_tensor(joints))
+    _, network = load(folder / "told")
+    proprio = torch.as_tensor(contract.normaliser.proprio(data.state, data.target)[rows])
+    now = Observation(proprio, torch.zeros(7, dtype=torch.int64), images=pictures)  # its first task is their second
+    told = network.encoder.tell.told(network.encoder.look(pictures), now.task, proprio[:, :14]).unflatten(-1, (4, 11))
+    assert torch.equal(told[..., 0], (slots[..., 0] > 0.5).float()) and told[:, 0, 0].all() and not told[:, 1:].any()
+    torch.testing.assert_close(told[:, 0, 1:], slots[:, 0, 1:], atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(network.encoder(now._replace(images=None, seen=told.flatten(-2))), network.encoder(now))
+    export.run(export.Args(folder / "told", observations=20))
+    images = {camera: np.full((240, 320, 3), 90, np.uint8) for camera in names.CAMERAS}
+    query = Query(TASKS[1], np.zeros(14), np.zeros(14), images=images)
+    chunks = [open_policy(folder / "told", kind).act(query).q for kind in ("onnx", "torch")]
+    assert np.isfinite(chunks[0]).all() and np.allclose(*chunks, atol=1e-4)
+
+
+def test_what_is_told_in_training_is_what_is_told_when_it_runs_whatever_arms_are_displaced(folder):
+    data = demonstrations.load([folder / "data"], TASKS[1:], with_objects=False)
+    contract, network = load(folder / "told")
+    pictures = album.pictures(data.paths, names.CAMERAS, folder / "album_1", processes=1)
+    seen = eyes.look_at(network.encoder, pictures, "cpu", data, contract.normaliser)
+    sampler = SegmentSampler.of(data, contract.normaliser, 2, 4, 16, "cpu", None, seen)
+    away = displaced((6, 2), 1.0, torch.Generator().manual_seed(0), "cpu")
+    as_shown, off = (sampler.batch(torch.arange(6), how)[0].observation for how in (None, away))
+    assert torch.equal(as_shown.seen, off.seen) and not torch.equal(as_shown.proprio, off.proprio)
+    looked = network.encoder.look(torch.as_tensor(pictures[data.picture[sampler.row[:6]]]))
+    told = network.encoder.tell.told(looked, as_shown.task, as_shown.proprio[..., :14])
+    assert (told - as_shown.seen).abs().max() < 0.1  # bfloat16 in training
+
+
+def test_what_eyes_cannot_tell_is_refused_in_a_sentence(folder, tmp_path):
+    with pytest.raises(ValueError, match="--told is for what eyes tell"):
+        train.Args((folder,), folder, told=True)
+    (tmp_path / "old").mkdir()
+    save_file(load_file(folder / "eyes" / eyes.FILE), tmp_path / "old" / eyes.FILE)
+    with pytest.raises(ContractError, match="does not say what it tells"):
+        train.run(told_args(folder, out=tmp_path / "a", eyes=tmp_path / "old"))
+    dataset(tmp_path / "data", episodes=2, images=True)
+    for path in sorted((tmp_path / "data").rglob("*.hdf5")):
+        write(tmp_path / "pour" / path.name, replace(read(path), task="pour"))
+    with pytest.raises(ContractError, match="eyes of left_there, right_there; not taught pour"):
+        train.run(told_args(folder, out=tmp_path / "b", data=(tmp_path / "pour",), tasks=()))
+    joint = finetune.Args(folder / "told", (folder / "data",), tmp_path / "c", steps=2, batch=2, device="cpu")
+    with pytest.raises(ContractError, match="its eyes were not taught left_there"):
+        finetune.run(joint)
+    joint = replace(joint, data=(folder / "data" / TASKS[1],))
+    with pytest.raises(ValueError, match="give --eyes-stay"):
+        finetune.run(joint)
+    finetune.run(replace(joint, eyes_stay=True))
+    before, after = (load_file(at / "model.safetensors") for at in (folder / "told", tmp_path / "c"))
+    assert all(torch.equal(before[k], after[k]) for k in before if k.startswith(("encoder.tell", "encoder.cameras")))
+    assert not torch.equal(before["encoder.net.0.weight"], after["encoder.net.0.weight"])
+    with pytest.raises(ValueError, match="wants cameras, and tasks known by number"):
+        Encoder(replace(SEES, told=(4, 10), tasks=0, text=8))
 
 
 def test_half_of_the_segments_stay_as_shown_where_cameras_learn(folder):

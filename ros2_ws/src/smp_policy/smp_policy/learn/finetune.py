@@ -117,6 +117,8 @@ def widened(
         raise ContractError("this model knows tasks by text, which finetune cannot widen yet: train anew")
     begin = [contract.task_number(task) for task in like or contract.tasks]
     new = [task for task in data.tasks if task not in contract.tasks]
+    if new and contract.config.encoder.told[0]:
+        raise ContractError(f"its eyes were not taught {', '.join(new)}: teach eyes on all tasks, and train anew")
     words = [data.instructions[data.tasks.index(task)] for task in new]
     tasks, instructions = (*contract.tasks, *new), (*contract.instructions, *words)
     known = {contract.trained_in, data.trained_in}
@@ -139,6 +141,10 @@ def widened(
 def begin(args: Args, network: SkillMoEPolicy) -> tuple[Training, torch.nn.Module]:
     """What changes, and the loss that changes it."""
     network = network.to(args.device)
+    if network.config.encoder.told[0]:
+        if not args.eyes_stay and not args.router_only:
+            raise ValueError("this model is given what its eyes tell, and they were taught alone: give --eyes-stay")
+        network.encoder.tell.requires_grad_(False)
     if args.eyes_stay:
         if not network.encoder.cameras:
             raise ValueError("--eyes-stay is for models that see pictures; this one has no cameras")
@@ -182,7 +188,7 @@ def _seen(args: Args, contract: Contract, data: Demonstrations, network: SkillMo
     """The last arguments of `SegmentSampler.of`, once for both samplers."""
     all_pictures = pictures(data.paths, contract.cameras, args.out, os.cpu_count() or 1, args.every)
     if args.eyes_stay or args.router_only:
-        return None, look_at(network.encoder, all_pictures, args.device)
+        return None, look_at(network.encoder, all_pictures, args.device, data, contract.normaliser)
     return (torch.as_tensor(all_pictures).to(args.device),)
 
 

@@ -6,7 +6,8 @@
 
 In simulation the labels are free: every recorded row says where its objects are. Bags of a robot say where its hands
 went: `--tell hands` teaches where each will next close and open. The networks learn to tell that from the pictures, a
-policy is then trained on what they see, computed once a picture, and in the end all of it moves a little together.
+policy is then trained on what they see, computed once a picture, and in the end all of it moves a little together. Of
+demonstrations that were never pushed off their way, as RoboTwin's, train it on nothing but what they tell: `--told`.
 `out` holds eyes.safetensors, log.csv and how far off things are seen, in millimetres. Run the same line again to go on
 where it stopped.
 """
@@ -26,7 +27,6 @@ import numpy as np
 import torch
 import tyro
 from numpy.typing import NDArray
-from safetensors.torch import save_file
 from torch import Tensor
 from tqdm import tqdm
 
@@ -51,7 +51,8 @@ from smp_policy.smp import config as presets
 from smp_policy.smp.config import EncoderConfig
 from smp_policy.smp.ema import Ema
 
-TOLD = (1, 2, 3, 4, 5, 6, 7, 8, 9, 13)  # fields of a slot to be seen: place, turn, opening; sizes hardly vary
+# Fields of an object slot to be seen: whether it is filled, place, turn, opening; sizes hardly vary.
+TOLD = (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 13)
 PLACE = slice(1, 4)
 HELD_ROWS = 512
 PANELS = {"loss, trained on": ("loss",), "what is told, of held-out episodes, off by [mm], median": ("off_mm",)}
@@ -131,11 +132,10 @@ class Rows:
 
 
 def miss(found: Tensor, slots: Tensor) -> Tensor:
-    """Mean squared error over the fields told of slots that hold an object, in normalised units; scalar."""
-    held = slots[..., :1]
-    told = [field for field in TOLD if field < slots.shape[-1]]
-    error = (found - slots)[..., told].square() * held
-    return error.sum() / (held.sum() * len(told)).clamp_min(1.0)
+    """Mean squared error over the fields of slots that are filled, and of whether they are; normalised, scalar."""
+    held, error = slots[..., :1], (found - slots).square()
+    fields = slots.shape[-1] - 1
+    return (error[..., 1:] * held).sum() / (held.sum() * fields).clamp_min(1.0) + error[..., 0].mean()
 
 
 @torch.no_grad()
@@ -154,7 +154,8 @@ def run(args: Args) -> float:
     """Teach; returns the error on episodes held out [mm]. Raises what `main` turns into one sentence."""
     keep_memory()
     data = demonstrations.load(args.data, with_objects=args.tell == "objects")
-    data = dataclasses.replace(data, objects=keyposes(data)) if args.tell == "hands" else data
+    slots = keyposes(data) if args.tell == "hands" else data.objects[..., TOLD]
+    data = dataclasses.replace(data, objects=slots)
     cameras = names.CAMERAS[: args.encoder.cameras]
     made = pictures(data.paths, cameras, args.out, processes=os.cpu_count() or 1, every=args.every)
     normaliser, seen = fit(data, with_target=False), torch.as_tensor(made).to(args.device)
@@ -170,7 +171,7 @@ def run(args: Args) -> float:
         print(f"goes on at step {training.step}")
     teach(training, rows, held, normaliser.slot_scale, args)
     eyes.load_state_dict(training.ema.shadow)
-    save_file({k: v.contiguous() for k, v in eyes.encoder.cameras.state_dict().items()}, args.out / FILE)
+    eyes.save(args.out / FILE, data.tasks, normaliser)
     return off_mm(eyes, held, normaliser.slot_scale)
 
 

@@ -26,7 +26,7 @@ from smp_policy.learn import data as demonstrations
 from smp_policy.learn import journal
 from smp_policy.learn.checkpoint import CheckpointError, Training
 from smp_policy.learn.data import Demonstrations
-from smp_policy.learn.eyes import load_cameras, look_at
+from smp_policy.learn.eyes import load_cameras, load_tell, look_at, told_slots
 from smp_policy.learn.loop import Loop, held_sample, learn
 from smp_policy.learn.memory import keep_memory
 from smp_policy.learn.normalise import fit, principal
@@ -35,6 +35,7 @@ from smp_policy.learn.pictures import numbered, pictures
 from smp_policy.learn.segments import SegmentSampler
 from smp_policy.run.backend_torch import save
 from smp_policy.run.contract import Contract, ContractError
+from smp_policy.run.normaliser import Normaliser
 from smp_policy.smp import config as presets
 from smp_policy.smp.config import SMPConfig
 from smp_policy.smp.ema import Ema
@@ -81,6 +82,10 @@ class Args:
     """Optimiser steps between checkpoints."""
     eyes: Path | None = None
     """Of `learn.see`, for an image model: its cameras stay as they are, and look at every picture once."""
+    told: bool = False
+    """Of those eyes the policy is given what they tell (objects, or hands), and nothing else that they see: pictures
+    also show where the arms are, and where nothing in the demonstrations was ever off its way, as in RoboTwin's, a
+    policy believes the picture and not its joints, which training displaces. Its cameras stay for ever."""
     config: SMPConfig = field(default_factory=presets.state)
     """Every number of the network and the loss; smp/config.py says where each comes from."""
 
@@ -91,6 +96,8 @@ class Args:
         check_every(self.every)
         if self.eyes is not None and not self.config.encoder.cameras:
             raise ValueError("--eyes is for models that see pictures: train image ... --eyes ...")
+        if self.told and self.eyes is None:
+            raise ValueError("--told is for what eyes tell: python -m smp_policy.learn.see, then --eyes ... --told")
 
     def loop(self) -> Loop:
         """The part that the optimiser's loop needs; where and how often to save may change when it goes on."""
@@ -109,6 +116,8 @@ def check_every(every: int) -> None:
 def contract_of(args: Args, data: Demonstrations) -> Contract:
     """What the model will be. The configuration learns how many tasks and policy steps there are."""
     config = presets.of_tasks(args.config, len(data.tasks))
+    if args.told:
+        config = dataclasses.replace(config, encoder=dataclasses.replace(config.encoder, told=told_slots(args.eyes)))
     gate = dataclasses.replace(config.gate, policy_steps=max(1, len(data.state) // STRIDE))
     config = dataclasses.replace(config, gate=gate)
     notes = {"episodes": str(len(data)), "steps": str(args.steps), "batch": str(args.batch), "seed": str(args.seed)}
@@ -135,6 +144,9 @@ def begin(args: Args, contract: Contract, ranks: Ranks, data: Demonstrations) ->
     if args.eyes is not None:
         load_cameras(network.encoder, args.eyes)
         network.encoder.cameras.requires_grad_(False)
+    if args.told:
+        load_tell(network.encoder, args.eyes, contract.tasks, contract.normaliser)
+        network.encoder.tell.requires_grad_(False)
     learning = [weights for weights in network.parameters() if weights.requires_grad]
     optimiser = torch.optim.AdamW(learning, lr=args.lr, weight_decay=args.weight_decay, fused=True)
     generator = torch.Generator(ranks.device).manual_seed(1000 * args.seed + ranks.rank)
@@ -154,7 +166,7 @@ def run(args: Args) -> Contract:
         args.out.mkdir(parents=True, exist_ok=True)
         resumed = training.resume(args.out, args.loop().settings, ranks.rank, ranks.size)
         shape = (contract.normaliser, args.length, contract.stride, contract.config.rows, ranks.device)
-        shape += _seen(args, data, training.network, ranks)
+        shape += _seen(args, data, training.network, ranks, contract.normaliser)
         sampler, held = SegmentSampler.of(training_data, *shape), SegmentSampler.of(held_data, *shape)
         if ranks.rank == 0:
             _announce(args, data, sampler, training, resumed)
@@ -167,7 +179,7 @@ def run(args: Args) -> Contract:
     return contract
 
 
-def _seen(args: Args, data: Demonstrations, network: SkillMoEPolicy, ranks: Ranks) -> tuple:
+def _seen(args: Args, data: Demonstrations, network: SkillMoEPolicy, ranks: Ranks, normaliser: Normaliser) -> tuple:
     """The last arguments of `SegmentSampler.of`: pictures, or what frozen eyes see in them."""
     cameras = names.CAMERAS[: args.config.encoder.cameras]
     if not cameras:
@@ -178,7 +190,7 @@ def _seen(args: Args, data: Demonstrations, network: SkillMoEPolicy, ranks: Rank
     all_pictures = pictures(data.paths, cameras, args.out, 1, args.every)  # made by now
     if args.eyes is None:
         return (torch.as_tensor(all_pictures).to(ranks.device),)  # once, for all samplers
-    return None, look_at(network.encoder, all_pictures, ranks.device)
+    return None, look_at(network.encoder, all_pictures, ranks.device, data, normaliser)
 
 
 def _announce(args: Args, data: Demonstrations, sampler: SegmentSampler, training: Training, resumed: bool) -> None:

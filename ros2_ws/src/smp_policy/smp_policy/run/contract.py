@@ -29,6 +29,7 @@ FILE = "contract.json"
 FORMAT, VERSION = "smp-policy", 2
 # Choices that came after the first contracts of this version, with what models did before there was one.
 LATER = {
+    "encoder": {"told": [0, 0]},
     "basis": {"bounded": True, "centre": "learned", "rank": 1, "spans": "row"},
     "loss": {"stop": True, "teaches_router": "posterior"},
 }

@@ -32,6 +32,8 @@ class EncoderConfig:
     """Channels after each halving of the picture: 96x96 ends as 12x12."""
     blocks: int = 1
     """Residual blocks at each size."""
+    told: tuple[int, int] = (0, 0)
+    """Slots, and fields of each, that cameras tell in place of all they see; (0, 0): all. `learn.train --told`."""
     width: int = 512
     depth: int = 3
     features: int = 256

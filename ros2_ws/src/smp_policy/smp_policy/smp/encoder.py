@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 
 from smp_policy.smp.config import EncoderConfig
 from smp_policy.smp.layers import mlp
+from smp_policy.smp.tell import JOINTS, Tell
 
 GROUPS = 8  # of GroupNorm: BatchNorm's running statistics do not survive the EMA of weights (Diffusion Policy)
 
@@ -20,7 +22,7 @@ class Observation(NamedTuple):
     task: Tensor  # [...] int64 number, or [..., text] float vector
     slots: Tensor | None = None  # [..., slots, slot_fields], normalised; first field 1 where the slot is filled
     images: Tensor | None = None  # [..., cameras, 3, height, width] uint8
-    seen: Tensor | None = None  # [..., F] instead of images: what `Encoder.look` made of them before
+    seen: Tensor | None = None  # [..., F] instead of images: what `Encoder.look`, or `Tell`, made of them before
 
 
 class SpatialSoftmax(nn.Module):
@@ -87,8 +89,12 @@ class Encoder(nn.Module):
         self.cameras = nn.ModuleList(camera_network(config) for _ in range(config.cameras))
         by_number = config.tasks > 0
         self.task = (nn.Embedding if by_number else nn.Linear)(config.tasks or config.text, config.task_width)
-        seen = config.cameras * 3 * config.channels[-1]
-        n_in = config.proprio + config.slots * config.slot_fields + config.task_width + seen
+        self.sees = config.cameras * 3 * config.channels[-1]  # F
+        if math.prod(config.told):
+            if not (config.cameras and config.tasks):
+                raise ValueError(f"encoder.told is {config.told}: it wants cameras, and tasks known by number")
+            self.sees, self.tell = math.prod(config.told), Tell(config, config.told)
+        n_in = config.proprio + config.slots * config.slot_fields + config.task_width + self.sees
         self.net = mlp(n_in, config.width, config.depth, config.features)
 
     def look(self, images: Tensor | None) -> Tensor:
@@ -113,9 +119,15 @@ class Encoder(nn.Module):
             slots = self._checked("slots", observation.slots, (c.slots, c.slot_fields))
             parts.append((slots * slots[..., :1]).flatten(-2))  # an empty slot says nothing, whatever it holds
         if c.cameras:
-            seen = self._looked(observation.images, displaced) if observation.seen is None else observation.seen
-            parts.append(self._checked("seen", seen, (c.cameras * 3 * c.channels[-1],)))
+            seen = self._seen(observation, displaced) if observation.seen is None else observation.seen
+            parts.append(self._checked("seen", seen, (self.sees,)))
         return self.net(torch.cat(parts, dim=-1))
+
+    def _seen(self, observation: Observation, displaced: Tensor | None) -> Tensor:
+        seen = self._looked(observation.images, displaced)
+        if not math.prod(self.config.told):
+            return seen
+        return self.tell.told(seen, observation.task, observation.proprio[..., :JOINTS])
 
     def _looked(self, images: Tensor | None, displaced: Tensor | None) -> Tensor:
         """`look`, but without a gradient from ``displaced``, which spares the way back through the cameras there."""
