@@ -34,19 +34,25 @@ def _stem(name: str) -> str:
 
 
 def _segments(folder: Path) -> list[Path]:
-    paths = [path for path in folder.glob("*") if NAME.fullmatch(path.name)]
-    return [path for path in paths if path.stat(follow_symlinks=False).st_uid == os.getuid()]
+    return [path for path in folder.glob("*") if NAME.fullmatch(path.name) and _is_ours(path)]
+
+
+def _is_ours(path: Path) -> bool:
+    try:
+        return path.stat(follow_symlinks=False).st_uid == os.getuid()
+    except FileNotFoundError:  # removed meanwhile, by its process or by another run that begins
+        return False
 
 
 def _abandoned(path: Path, young_s: float) -> bool:
     """Old enough, and nobody has locked it: a lock is also held by processes that /proc does not show us."""
-    if time.time() - path.stat().st_ctime < young_s:
-        return False
-    with path.open("rb") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+    try:
+        if time.time() - path.stat().st_ctime < young_s:
             return False
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, FileNotFoundError):
+        return False
     return True
 
 

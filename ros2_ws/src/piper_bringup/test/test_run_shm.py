@@ -42,6 +42,20 @@ def test_segments_of_the_dead_are_removed_and_nothing_else(place):
     assert left(place) == others
 
 
+@pytest.mark.parametrize("asked", ["_is_ours", "_abandoned"])
+def test_what_two_runs_that_begin_at_once_both_remove_hinders_neither(place, monkeypatch, asked):
+    put(place, "fastrtps_ab12", "fastrtps_cd34")
+    real = getattr(shm, asked)
+
+    def late(path, *others):
+        if path.name == "fastrtps_ab12":
+            path.unlink(missing_ok=True)  # by the other run, just before it is looked at
+        return real(path, *others)
+
+    monkeypatch.setattr(shm, asked, late)
+    assert sweep(place) == ["fastrtps_cd34"] and not left(place)
+
+
 def test_what_a_living_process_maps_stays_with_its_lock(place):
     put(place, "fastrtps_ab12", "fastrtps_ab12_el", "fastrtps_cd34")
     maps = place / "proc" / "17" / "maps"
