@@ -75,6 +75,11 @@ def test_stopped_and_taught_again_they_end_the_same_bit_for_bit(folder, tmp_path
     assert all(torch.equal(first[name], second[name]) for name in first)
     with pytest.raises(CheckpointError, match="steps = 8, asked for is 9"):
         see.run(replace(whole, steps=9))
+    state = torch.load(whole.out / "checkpoint.pt", weights_only=True)
+    state["network"] = {name.replace("tell.", ""): value for name, value in state["network"].items()}
+    torch.save(state, whole.out / "checkpoint.pt")
+    with pytest.raises(CheckpointError, match="of another network, as of an earlier version"):
+        see.run(whole)
 
 
 def test_a_policy_is_trained_on_what_frozen_eyes_see_and_then_with_them(folder):

@@ -69,7 +69,12 @@ class Training:
         generators = torch.atleast_2d(state["generator"])
         if len(generators) != size:
             raise CheckpointError(f"{path} is of a training in {len(generators)} processes, not in {size}")
-        self.network.load_state_dict(state["network"])
+        try:
+            self.network.load_state_dict(state["network"])
+        except RuntimeError as error:
+            raise CheckpointError(
+                f"{path} is of another network, as of an earlier version; choose another --out, or delete the folder"
+            ) from error
         self.ema.updates = state["ema"]["updates"]
         for name, value in state["ema"]["shadow"].items():
             self.ema.shadow[name].copy_(value)
