@@ -178,6 +178,18 @@ def test_in_lockstep_silence_is_said_only_once_the_clock_has_stood_still_for_a_w
     assert world.reasons()[-1] == Why.DRIVER_SILENT and world.pilot.session.state == State.WAITING
 
 
+def test_of_a_clock_that_runs_silence_is_said_in_lockstep_too():
+    world = World(lockstep=True, driver__commit_s=0.0, latency__delivery_s=0.0)
+    real_ns = [0]
+    world.pilot._jumps = Jumps(lambda: real_ns[0])
+    world.flying()
+    world.silent.add("piper_driver")
+    world.run(1.5)
+    real_ns[0] = GRACE_NS
+    world.run(0.1)
+    assert Why.DRIVER_SILENT in world.reasons()
+
+
 def test_inference_slower_than_a_chunk_is_said_and_sends_nothing_until_it_is_fast():
     world = World()
     run = world.flying()

@@ -118,7 +118,7 @@ def widened(
     begin = [contract.task_number(task) for task in like or contract.tasks]
     new = [task for task in data.tasks if task not in contract.tasks]
     if new and contract.config.encoder.told[0]:
-        raise ContractError(f"its eyes were not taught {', '.join(new)}: teach eyes on all tasks, and train anew")
+        raise ContractError(f"it kept of its eyes what they tell of its own tasks, not of {', '.join(new)}: train anew")
     words = [data.instructions[data.tasks.index(task)] for task in new]
     tasks, instructions = (*contract.tasks, *new), (*contract.instructions, *words)
     known = {contract.trained_in, data.trained_in}

@@ -96,6 +96,8 @@ class Args:
         check_every(self.every)
         if self.eyes is not None and not self.config.encoder.cameras:
             raise ValueError("--eyes is for models that see pictures: train image ... --eyes ...")
+        if any(self.config.encoder.told):
+            raise ValueError("--config.encoder.told is what the eyes say it is: give --eyes ... --told instead")
         if self.told and self.eyes is None:
             raise ValueError("--told is for what eyes tell: python -m smp_policy.learn.see, then --eyes ... --told")
 
