@@ -163,19 +163,22 @@ def test_in_lockstep_a_picture_that_is_drawn_alike_again_and_again_is_not_frozen
     assert "frozen" not in world.pilot.session.text and len(world.sent) >= 10
 
 
-def test_in_lockstep_silence_is_said_only_once_the_clock_has_stood_still_for_a_while():
+@pytest.mark.parametrize(
+    ("silent", "why"), [("piper_driver", Why.DRIVER_SILENT), ("joint_states", Why.OBSERVATION_STALE)]
+)
+def test_in_lockstep_silence_is_said_only_once_the_clock_has_stood_still_for_a_while(silent, why):
     real_ns = [0]
     world = World(lockstep=True, driver__commit_s=0.0, latency__delivery_s=0.0)
     world.pilot._jumps = Jumps(lambda: real_ns[0])
     world.flying()
-    world.silent |= {"joint_states", "piper_driver"}
+    world.silent.add(silent)
     for _ in range(3):  # chunks of three seconds of simulated time, and messages are on their way
         world.pass_ns(3_000 * MS)
         world.pilot.step()
-        assert Why.DRIVER_SILENT not in world.reasons() and Why.OBSERVATION_STALE not in world.reasons()
+        assert world.reasons() == ["POLICY_STARTED", "POLICY_RUNNING"]
     real_ns[0] = GRACE_NS
     world.pilot.step()
-    assert world.reasons()[-1] == Why.DRIVER_SILENT and world.pilot.session.state == State.WAITING
+    assert world.reasons()[-1] == why and world.pilot.session.state == State.WAITING
 
 
 def test_of_a_clock_that_runs_silence_is_said_in_lockstep_too():

@@ -113,7 +113,7 @@ def look_at(
             for part in tqdm(parts, "looking", unit="batch", disable=None)
         ]
     looked = np.concatenate(told)
-    return _told(encoder, looked, device, data, normaliser) if encoder.config.told[0] else looked
+    return _told(encoder, looked, device, data, normaliser) if encoder.config.tells else looked
 
 
 def _told(
@@ -121,9 +121,11 @@ def _told(
 ) -> NDArray[np.float32]:
     """(R', S * fields), with the joints and tasks of the rows that have a picture; 0 where no row has it."""
     rows = np.flatnonzero(data.picture >= 0)
-    task = torch.as_tensor(np.repeat(data.task, np.diff(data.first))[rows], device=device)
-    joints = normaliser.proprio(data.state, data.target)[rows, :JOINTS]
-    seen = torch.as_tensor(looked[data.picture[rows]], device=device)
+    task = np.repeat(data.task, np.diff(data.first))
+    joints = normaliser.proprio(data.state, data.target)[:, :JOINTS]
     told = np.zeros((len(looked), encoder.sees), np.float32)
-    told[data.picture[rows]] = encoder.tell.told(seen, task, torch.as_tensor(joints, device=device)).cpu().numpy()
+    for some in np.array_split(rows, max(1, len(rows) // 1024)):
+        given = (looked[data.picture[some]], task[some], joints[some])
+        answer = encoder.tell.told(*(torch.as_tensor(part, device=device) for part in given))
+        told[data.picture[some]] = answer.cpu().numpy()
     return told

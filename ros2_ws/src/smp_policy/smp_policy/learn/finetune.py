@@ -73,7 +73,8 @@ class Args:
     every: int = 1
     """As in training: of so many rows one has pictures."""
     eyes_stay: bool = False
-    """Of an image model: its cameras stay as they are and look at every picture once. Wants no GPU."""
+    """Of an image model: its cameras stay as they are and look at every picture once. Wants no GPU. A model
+    that was trained with --told needs it."""
     seed: int = 0
     device: str = "cuda" if torch.cuda.is_available() else "cpu"
     save_every: int = 500
@@ -117,7 +118,7 @@ def widened(
         raise ContractError("this model knows tasks by text, which finetune cannot widen yet: train anew")
     begin = [contract.task_number(task) for task in like or contract.tasks]
     new = [task for task in data.tasks if task not in contract.tasks]
-    if new and contract.config.encoder.told[0]:
+    if new and contract.config.encoder.tells:
         raise ContractError(f"it kept of its eyes what they tell of its own tasks, not of {', '.join(new)}: train anew")
     words = [data.instructions[data.tasks.index(task)] for task in new]
     tasks, instructions = (*contract.tasks, *new), (*contract.instructions, *words)
@@ -141,7 +142,7 @@ def widened(
 def begin(args: Args, network: SkillMoEPolicy) -> tuple[Training, torch.nn.Module]:
     """What changes, and the loss that changes it."""
     network = network.to(args.device)
-    if network.config.encoder.told[0]:
+    if network.config.encoder.tells:
         if not args.eyes_stay and not args.router_only:
             raise ValueError("this model is given what its eyes tell, and they were taught alone: give --eyes-stay")
         network.encoder.tell.requires_grad_(False)

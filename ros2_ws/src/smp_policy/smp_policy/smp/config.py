@@ -39,6 +39,11 @@ class EncoderConfig:
     features: int = 256
     """E, width of s."""
 
+    @property
+    def tells(self) -> int:
+        """Numbers that cameras tell; 0: the policy is given all that they see."""
+        return self.told[0] * self.told[1]
+
 
 @dataclass(frozen=True)
 class BasisConfig:

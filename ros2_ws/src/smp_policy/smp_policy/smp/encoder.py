@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import torch
@@ -90,15 +89,15 @@ class Encoder(nn.Module):
         by_number = config.tasks > 0
         self.task = (nn.Embedding if by_number else nn.Linear)(config.tasks or config.text, config.task_width)
         self.sees = config.cameras * 3 * config.channels[-1]  # F
-        if math.prod(config.told):
+        if config.tells:
             if not (config.cameras and config.tasks):
                 raise ValueError(f"encoder.told is {config.told}: it wants cameras, and tasks known by number")
-            self.sees, self.tell = math.prod(config.told), Tell(config, config.told)
+            self.sees, self.tell = config.tells, Tell(config, config.told)
         n_in = config.proprio + config.slots * config.slot_fields + config.task_width + self.sees
         self.net = mlp(n_in, config.width, config.depth, config.features)
 
     def look(self, images: Tensor | None) -> Tensor:
-        """[..., cameras, 3, h, w] uint8 -> [..., F]; may be cached and given back as ``Observation.seen``."""
+        """[..., cameras, 3, h, w] uint8 -> [..., F]; may be cached, for `Tell` or as ``Observation.seen``."""
         if images is None or tuple(images.shape[-4:-2]) != (self.config.cameras, 3):
             got = None if images is None else tuple(images.shape)
             raise ValueError(f"observation.images: expected [..., {self.config.cameras}, 3, height, width], got {got}")
@@ -125,7 +124,7 @@ class Encoder(nn.Module):
 
     def _seen(self, observation: Observation, displaced: Tensor | None) -> Tensor:
         seen = self._looked(observation.images, displaced)
-        if not math.prod(self.config.told):
+        if not self.config.tells:
             return seen
         return self.tell.told(seen, observation.task, observation.proprio[..., :JOINTS])
 
